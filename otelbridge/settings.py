@@ -1,0 +1,436 @@
+"""Every setting, once: its variable, its type, its default, what is allowed.
+
+The standard ``OTEL_*`` variables mean what OpenTelemetry's specification says and are read by its
+SDK; those that this package reads itself, or shows in ``otelbridge config``, are listed here as
+well. Ours start with ``OTELBRIDGE_`` and exist only where the standard has none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+T = TypeVar("T")
+Parser = Callable[[str], T]
+
+
+class SettingsError(ValueError):
+    """A variable holds a value that is not allowed; its text is one line for the user."""
+
+
+# --- parsers: text to value; a ValueError's text says what is allowed --------------------------
+
+
+def parse_text(text: str) -> str:
+    """Take the text as it is."""
+    return text
+
+
+def parse_boolean(text: str) -> bool:
+    """Read ``true``/``false`` (also ``1``/``0``, ``yes``/``no``, ``on``/``off``)."""
+    lowered = text.strip().lower()
+    if lowered in {"true", "1", "yes", "on"}:
+        return True
+    if lowered in {"false", "0", "no", "off"}:
+        return False
+    raise ValueError("allowed: true or false")
+
+
+def parse_integer(minimum: int, maximum: int) -> Parser[int]:
+    """Make a parser of whole numbers from ``minimum`` to ``maximum``, both allowed."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text.strip())
+        except ValueError:
+            number = minimum - 1
+        if not minimum <= number <= maximum:
+            raise ValueError(f"allowed: a whole number from {minimum} to {maximum}")
+        return number
+
+    return parse
+
+
+def parse_choice(*choices: str) -> Parser[str]:
+    """Make a parser that takes one of ``choices``, in any case."""
+
+    def parse(text: str) -> str:
+        value = text.strip().lower()
+        if value not in choices:
+            raise ValueError(f"allowed: {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def parse_choices(*choices: str) -> Parser[tuple[str, ...]]:
+    """Make a parser of a comma list of ``choices``; ``none`` is the empty list."""
+    one = parse_choice(*choices, "none")
+
+    def parse(text: str) -> tuple[str, ...]:
+        try:
+            found = [one(part) for part in text.split(",") if part.strip()]
+        except ValueError:
+            found = []
+        if not found or ("none" in found and len(found) > 1):
+            raise ValueError(f"allowed: a comma list of {', '.join(choices)}; or none")
+        return tuple(dict.fromkeys(name for name in found if name != "none"))
+
+    return parse
+
+
+_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration such as ``500ms``, ``5s``, ``15m``, ``3h``, ``7d`` or ``2w``, in seconds."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?\s*", text)
+    if match is None:
+        raise ValueError("allowed: a duration such as 500ms, 5s, 15m, 3h or 7d")
+    return float(match[1]) * _DURATION_UNITS[match[2] or "s"]
+
+
+_SIZE_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def parse_size(text: str) -> int:
+    """Read a size such as ``512MB``, ``5GB`` or ``100000``, in bytes (units of 1024)."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise ValueError("allowed: a size such as 100000, 512MB or 5GB")
+    return int(float(match[1]) * _SIZE_UNITS[match[2].upper()])
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read ``host:port``, or ``[address]:port`` for IPv6."""
+    match = re.fullmatch(
+        r"\s*(?:udp://)?(?:\[([0-9a-fA-F:.%]+)\]|([^:\s\[\]/]+)):(\d{1,5})\s*", text
+    )
+    if match is None or not 0 < int(match[3]) < 65536:
+        raise ValueError("allowed: host:port, such as 127.0.0.1:4320 or [::1]:4320")
+    return match[1] or match[2], int(match[3])
+
+
+def parse_store(text: str) -> str:
+    """Read a store's URL: ``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
+    if not text.startswith("sqlite:///") or len(text) <= len("sqlite:///"):
+        raise ValueError("allowed: sqlite:///path/to/file.db")
+    return text
+
+
+def _default_store() -> str:
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return f"sqlite:///{base}/otelbridge/otelbridge.db"
+
+
+def _setting(
+    variable: str,
+    parse: Parser[Any],
+    default: Any,
+    help: str,
+    *,
+    secret: bool = False,
+    half: Literal["app", "bridge"] = "app",
+) -> Any:
+    metadata = {"variable": variable, "parse": parse, "help": help, "secret": secret, "half": half}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one process, typed; build it with :func:`read_settings`."""
+
+    # --- the app half ---------------------------------------------------------------------------
+    sdk_disabled: bool = _setting(
+        "OTEL_SDK_DISABLED",
+        lambda text: text.strip().lower() == "true",
+        False,
+        "true switches everything off: the app runs as if otelbridge were not there",
+    )
+    service_name: str | None = _setting(
+        "OTEL_SERVICE_NAME",
+        parse_text,
+        None,
+        "the service's name; without it the Flask app's name, or the script's",
+    )
+    otlp_protocol: str = _setting(
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        parse_choice("grpc", "http/protobuf", "http/json"),
+        "http/protobuf",
+        "how the otlp sink speaks",
+    )
+    otlp_endpoint: str | None = _setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        parse_text,
+        None,
+        "where the otlp sink sends; without it 127.0.0.1:4317 for grpc, :4318 for http",
+    )
+    otlp_headers: str | None = _setting(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        parse_text,
+        None,
+        "headers the otlp sink sends, key=value,...; carries the ingest token",
+        secret=True,
+    )
+    sinks: tuple[str, ...] = _setting(
+        "OTELBRIDGE_SINKS",
+        parse_choices("otlp", "udp", "file", "console"),
+        ("otlp",),
+        "where telemetry goes, a comma list: otlp, udp, file, console; or none",
+    )
+    udp_endpoint: tuple[str, int] = _setting(
+        "OTELBRIDGE_UDP_ENDPOINT",
+        parse_address,
+        ("127.0.0.1", 4320),
+        "host:port the udp sink sends JSON lines to",
+    )
+    udp_max_bytes: int = _setting(
+        "OTELBRIDGE_UDP_MAX_BYTES",
+        parse_integer(512, 65507),
+        8192,
+        "largest datagram; a longer line is sent in numbered parts",
+    )
+    file_path: Path = _setting(
+        "OTELBRIDGE_FILE",
+        Path,
+        Path("logs/otelbridge.jsonl"),
+        "where the file sink writes JSON lines",
+    )
+    file_max_bytes: int = _setting(
+        "OTELBRIDGE_FILE_MAX_BYTES",
+        parse_size,
+        10 * 2**20,
+        "size at which the file sink starts a new file",
+    )
+    file_backups: int = _setting(
+        "OTELBRIDGE_FILE_BACKUPS",
+        parse_integer(0, 1000),
+        5,
+        "how many full files to keep",
+    )
+    console_format: str = _setting(
+        "OTELBRIDGE_CONSOLE_FORMAT",
+        parse_choice("auto", "text", "json"),
+        "auto",
+        "the console sink's form: text, json, or auto (text on a terminal, JSON in a pipe)",
+    )
+    log_level: str = _setting(
+        "OTELBRIDGE_LOG_LEVEL",
+        parse_choice("debug", "info", "warning", "error", "critical"),
+        "info",
+        "the root logger's level, where the program has not set one",
+    )
+    request_log: bool = _setting(
+        "OTELBRIDGE_REQUEST_LOG",
+        parse_boolean,
+        True,
+        "write a Request and a Response record for every web request",
+    )
+    capture_output: bool = _setting(
+        "OTELBRIDGE_CAPTURE_OUTPUT",
+        parse_boolean,
+        False,
+        "also record what is printed to stdout and stderr",
+    )
+    value_max_chars: int = _setting(
+        "OTELBRIDGE_VALUE_MAX_CHARS",
+        parse_integer(64, 2**26),
+        512 * 1024,
+        "longest text of one value, in characters; the rest is cut with a visible mark",
+    )
+    metric_interval: float = _setting(
+        "OTELBRIDGE_METRIC_INTERVAL",
+        parse_duration,
+        10.0,
+        "how often metrics are read and sent; OTEL_METRIC_EXPORT_INTERVAL (ms) wins if set",
+    )
+    shutdown_timeout: float = _setting(
+        "OTELBRIDGE_SHUTDOWN_TIMEOUT",
+        parse_duration,
+        5.0,
+        "longest time the last records may hold up the end of the process",
+    )
+
+    # --- the bridge half ------------------------------------------------------------------------
+    store: str = _setting(
+        "OTELBRIDGE_STORE",
+        parse_store,
+        _default_store,
+        "where records are kept: sqlite:///path/to/file.db",
+        half="bridge",
+    )
+    host: str = _setting(
+        "OTELBRIDGE_HOST",
+        parse_text,
+        "127.0.0.1",
+        "address to listen on; beyond loopback a token is required",
+        half="bridge",
+    )
+    grpc_port: int = _setting(
+        "OTELBRIDGE_GRPC_PORT",
+        parse_integer(0, 65535),
+        4317,
+        "OTLP/gRPC",
+        half="bridge",
+    )
+    http_port: int = _setting(
+        "OTELBRIDGE_HTTP_PORT",
+        parse_integer(0, 65535),
+        4318,
+        "OTLP/HTTP",
+        half="bridge",
+    )
+    web_port: int = _setting(
+        "OTELBRIDGE_WEB_PORT",
+        parse_integer(0, 65535),
+        4319,
+        "page and API",
+        half="bridge",
+    )
+    udp_port: int = _setting(
+        "OTELBRIDGE_UDP_PORT",
+        parse_integer(0, 65535),
+        4320,
+        "UDP lines",
+        half="bridge",
+    )
+    token: str | None = _setting(
+        "OTELBRIDGE_TOKEN",
+        parse_text,
+        None,
+        "what page and API ask for; beyond loopback one is generated if this is empty",
+        secret=True,
+        half="bridge",
+    )
+    ingest_token: str | None = _setting(
+        "OTELBRIDGE_INGEST_TOKEN",
+        parse_text,
+        None,
+        "what senders must present (Authorization: Bearer ...); beyond loopback the same as the "
+        "page's token if this is empty",
+        secret=True,
+        half="bridge",
+    )
+    retention: float = _setting(
+        "OTELBRIDGE_RETENTION",
+        parse_duration,
+        7 * 86400.0,
+        "how long records are kept",
+        half="bridge",
+    )
+    retention_bytes: int = _setting(
+        "OTELBRIDGE_RETENTION_BYTES",
+        parse_size,
+        5 * 2**30,
+        "largest size of the store; the oldest records go first",
+        half="bridge",
+    )
+    max_body_bytes: int = _setting(
+        "OTELBRIDGE_MAX_BODY_BYTES",
+        parse_size,
+        20 * 2**20,
+        "largest body a receiver takes, unpacked",
+        half="bridge",
+    )
+    url: str = _setting(
+        "OTELBRIDGE_URL",
+        parse_text,
+        "http://127.0.0.1:4319",
+        "the bridge that `otelbridge search` and `tail` ask",
+        half="bridge",
+    )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One setting as `otelbridge config` shows it."""
+
+    variable: str
+    value: str
+    origin: Literal["default", "environment", "argument"]
+    help: str
+    half: Literal["app", "bridge"]
+
+
+def read_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Read the settings from the environment.
+
+    Args:
+        environ: the variables; the process's own by default. An empty value counts as unset, as
+            OpenTelemetry's specification has it.
+        overrides: values by field name, which win over the environment. Text goes through the
+            setting's own parser; ``None`` means not given.
+
+    Raises:
+        SettingsError: naming the variable, the value, and what is allowed.
+    """
+    environ = os.environ if environ is None else environ
+    by_name = {spec.name: spec for spec in fields(Settings)}
+    unknown = overrides.keys() - by_name.keys()
+    if unknown:
+        raise SettingsError(
+            f"unknown setting {sorted(unknown)[0]!r}; known: {', '.join(sorted(by_name))}"
+        )
+    values: dict[str, Any] = {}
+    for name, spec in by_name.items():
+        given = overrides.get(name)
+        label = name
+        if given is None:
+            given = environ.get(spec.metadata["variable"]) or None
+            label = spec.metadata["variable"]
+        if given is None:
+            continue
+        if isinstance(given, str):
+            try:
+                given = spec.metadata["parse"](given)
+            except ValueError as error:
+                shown = "***" if spec.metadata["secret"] else repr(given)
+                raise SettingsError(f"{label} is {shown}; {error}") from None
+        values[name] = given
+    return Settings(**values)
+
+
+def describe_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> list[Origin]:
+    """List every setting with its value, where it came from, and secrets masked."""
+    environ = os.environ if environ is None else environ
+    settings = read_settings(environ, **overrides)
+    listed = []
+    for spec in fields(Settings):
+        variable = spec.metadata["variable"]
+        origin: Literal["default", "environment", "argument"] = "default"
+        if overrides.get(spec.name) is not None:
+            origin = "argument"
+        elif environ.get(variable):
+            origin = "environment"
+        value = getattr(settings, spec.name)
+        listed.append(
+            Origin(
+                variable,
+                _shown(value, spec.metadata["secret"]),
+                origin,
+                spec.metadata["help"],
+                spec.metadata["half"],
+            )
+        )
+    return listed
+
+
+def _shown(value: Any, secret: bool) -> str:
+    if value is None:
+        return ""
+    if secret:
+        return "***"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], int):
+        host = f"[{value[0]}]" if ":" in value[0] else value[0]
+        return f"{host}:{value[1]}"
+    if isinstance(value, tuple):
+        return ",".join(value) or "none"
+    return str(value)

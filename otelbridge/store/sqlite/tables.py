@@ -1,0 +1,131 @@
+"""The tables, and how an older file becomes one of this version.
+
+Row ids are times. A row's id is its event time in microseconds, or the next number that is free:
+ordering by id is ordering by time, a time range is an id range, and neither needs an index. Full-
+text rows share the id, so that "newest first" reads the index backwards and stops at the limit.
+
+Sets of attributes that repeat (resources, scopes, a call site's ``code.*``) are kept once in
+``attribute_sets`` and named by number.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+VERSION: Final = 1
+
+# Seconds of one row of the roll-up tables.
+ROLLUP_SECONDS: Final = 10
+
+TABLES: Final = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- kind: 'resource', 'scope' or 'origin'. service and instance are a resource's own names.
+CREATE TABLE attribute_sets (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    attributes TEXT NOT NULL,          -- JSON object, keys sorted; a scope's has name and version
+    service TEXT,
+    instance TEXT,
+    UNIQUE (kind, attributes)
+);
+
+CREATE TABLE logs (
+    id INTEGER PRIMARY KEY,            -- microseconds since the epoch, made unique
+    time INTEGER NOT NULL,             -- nanoseconds since the epoch
+    received INTEGER NOT NULL,         -- milliseconds since the epoch
+    observed INTEGER,                  -- nanoseconds, NULL where not given or equal to time
+    severity INTEGER NOT NULL,         -- OpenTelemetry's severity number
+    severity_text TEXT,                -- NULL where it is the number's usual name
+    body TEXT,                         -- text, or JSON where body_json
+    body_json INTEGER,                 -- 1 or NULL
+    resource INTEGER NOT NULL REFERENCES attribute_sets,
+    scope INTEGER NOT NULL REFERENCES attribute_sets,
+    origin INTEGER REFERENCES attribute_sets,
+    trace_id BLOB,
+    span_id BLOB,
+    uid BLOB,
+    flags INTEGER,
+    event_name TEXT,
+    attributes TEXT                    -- JSON object without the origin's; NULL where empty
+);
+CREATE UNIQUE INDEX logs_uid ON logs (uid) WHERE uid IS NOT NULL;
+CREATE INDEX logs_trace ON logs (trace_id) WHERE trace_id IS NOT NULL;
+
+CREATE TABLE spans (
+    id INTEGER PRIMARY KEY,            -- start in microseconds, made unique
+    time INTEGER NOT NULL,             -- start, nanoseconds since the epoch
+    duration INTEGER NOT NULL,         -- nanoseconds
+    received INTEGER NOT NULL,         -- milliseconds since the epoch
+    trace_id BLOB NOT NULL,
+    span_id BLOB NOT NULL,
+    parent_span_id BLOB,
+    name TEXT NOT NULL,
+    kind INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    status_message TEXT,
+    resource INTEGER NOT NULL REFERENCES attribute_sets,
+    scope INTEGER NOT NULL REFERENCES attribute_sets,
+    flags INTEGER,
+    trace_state TEXT,
+    attributes TEXT,                   -- JSON object, NULL where empty
+    events TEXT,                       -- JSON array of [time, name, attributes], NULL where empty
+    links TEXT                         -- JSON array of [trace id, span id, attributes]
+);
+CREATE UNIQUE INDEX spans_trace ON spans (trace_id, span_id);
+
+-- Words of a record, without their positions: a match here is a candidate, which the row confirms.
+CREATE VIRTUAL TABLE logs_fts USING fts5 (
+    words, content='', columnsize=0, detail=none, tokenize="unicode61 remove_diacritics 0 tokenchars '_'"
+);
+CREATE VIRTUAL TABLE spans_fts USING fts5 (
+    words, content='', columnsize=0, detail=none, tokenize="unicode61 remove_diacritics 0 tokenchars '_'"
+);
+
+-- Counts that histograms and the services page read instead of the rows.
+CREATE TABLE log_counts (
+    step INTEGER NOT NULL,             -- seconds since the epoch, a multiple of ROLLUP_SECONDS
+    resource INTEGER NOT NULL,
+    severity INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (step, resource, severity)
+) WITHOUT ROWID;
+CREATE TABLE span_counts (             -- entry spans only
+    step INTEGER NOT NULL,
+    resource INTEGER NOT NULL,
+    error INTEGER NOT NULL,            -- 0 or 1
+    duration_step INTEGER NOT NULL,    -- floor(16 * log2(duration in ns)), 0 for 0
+    count INTEGER NOT NULL,
+    PRIMARY KEY (step, resource, error, duration_step)
+) WITHOUT ROWID;
+
+CREATE TABLE series (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    type TEXT NOT NULL,
+    temporality INTEGER NOT NULL,
+    monotonic INTEGER NOT NULL,
+    description TEXT NOT NULL,
+    resource INTEGER NOT NULL REFERENCES attribute_sets,
+    scope INTEGER NOT NULL REFERENCES attribute_sets,
+    attributes TEXT NOT NULL,          -- JSON object, keys sorted
+    UNIQUE (name, resource, scope, attributes, type, temporality, monotonic, unit)
+);
+CREATE TABLE points (
+    series INTEGER NOT NULL REFERENCES series,
+    time INTEGER NOT NULL,             -- nanoseconds since the epoch
+    received INTEGER NOT NULL,         -- milliseconds since the epoch
+    value REAL,
+    count INTEGER,
+    detail TEXT,                       -- JSON object
+    PRIMARY KEY (series, time)
+) WITHOUT ROWID;
+
+-- Attribute names seen, for completion and facets.
+CREATE TABLE field_names (
+    signal TEXT NOT NULL,              -- 'logs' or 'spans'
+    name TEXT NOT NULL,
+    PRIMARY KEY (signal, name)
+) WITHOUT ROWID;
+"""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from otelbridge.search.query import Query
-from otelbridge.store.records import Attributes, Batch, Json, LogRecord, Span
+from otelbridge.store.records import Attributes, Batch, LogRecord, Span
 
 Signal = Literal["logs", "spans"]
 
@@ -20,7 +20,7 @@ class StoreError(Exception):
     """The store cannot do this; its text is one line for the user."""
 
 
-class StoreUnavailable(StoreError):
+class StoreUnavailableError(StoreError):
     """Nothing was stored; sending the same again later may succeed.
 
     Attributes:
@@ -190,7 +190,7 @@ class Store(Protocol):
         """Store a batch; returns once it is committed.
 
         Raises:
-            StoreUnavailable: nothing of the batch was stored (full disk, lock, too many waiting).
+            StoreUnavailableError: nothing of the batch was stored (full disk, lock, too many waiting).
         """
 
     def arrivals(self) -> AsyncIterator[Arrivals]:

@@ -76,10 +76,12 @@ CREATE UNIQUE INDEX spans_trace ON spans (trace_id, span_id);
 
 -- Words of a record, without their positions: a match here is a candidate, which the row confirms.
 CREATE VIRTUAL TABLE logs_fts USING fts5 (
-    words, content='', columnsize=0, detail=none, tokenize="unicode61 remove_diacritics 0 tokenchars '_'"
+    words, content='', columnsize=0, detail=none,
+    tokenize="unicode61 remove_diacritics 0 tokenchars '_'"
 );
 CREATE VIRTUAL TABLE spans_fts USING fts5 (
-    words, content='', columnsize=0, detail=none, tokenize="unicode61 remove_diacritics 0 tokenchars '_'"
+    words, content='', columnsize=0, detail=none,
+    tokenize="unicode61 remove_diacritics 0 tokenchars '_'"
 );
 
 -- Counts that histograms and the services page read instead of the rows.

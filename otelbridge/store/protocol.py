@@ -190,7 +190,7 @@ class Store(Protocol):
         """Store a batch; returns once it is committed.
 
         Raises:
-            StoreUnavailableError: nothing of the batch was stored (full disk, lock, too many waiting).
+            StoreUnavailableError: nothing of it was stored (full disk, lock, queue full).
         """
 
     def arrivals(self) -> AsyncIterator[Arrivals]:

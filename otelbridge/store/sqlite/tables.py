@@ -22,11 +22,12 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 -- kind: 'resource', 'scope' or 'origin'. service and instance are a resource's own names.
 CREATE TABLE attribute_sets (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,   -- never given twice: readers remember what it names
     kind TEXT NOT NULL,
     attributes TEXT NOT NULL,          -- JSON object, keys sorted; a scope's has name and version
     service TEXT,
     instance TEXT,
+    used INTEGER NOT NULL,             -- seconds since the epoch, to the hour: when last written
     UNIQUE (kind, attributes)
 );
 
@@ -34,7 +35,7 @@ CREATE TABLE logs (
     id INTEGER PRIMARY KEY,            -- microseconds since the epoch, made unique
     time INTEGER NOT NULL,             -- nanoseconds since the epoch
     received INTEGER NOT NULL,         -- milliseconds since the epoch
-    observed INTEGER,                  -- nanoseconds, NULL where not given or equal to time
+    observed INTEGER,                  -- nanoseconds, 0 where not given, NULL where equal to time
     severity INTEGER NOT NULL,         -- OpenTelemetry's severity number
     severity_text TEXT,                -- NULL where it is the number's usual name
     body TEXT,                         -- text, or JSON where body_json
@@ -101,8 +102,18 @@ CREATE TABLE span_counts (             -- entry spans only
     PRIMARY KEY (step, resource, error, duration_step)
 ) WITHOUT ROWID;
 
+-- How many rows arrived in which minute with ids of which minute: what retention by age reads to
+-- find the rows of an arrival without an index on it, and what counting all rows reads.
+CREATE TABLE arrival_counts (
+    signal TEXT NOT NULL,              -- 'logs' or 'spans'
+    received INTEGER NOT NULL,         -- minutes since the epoch
+    minute INTEGER NOT NULL,           -- of the ids, minutes since the epoch
+    count INTEGER NOT NULL,
+    PRIMARY KEY (signal, received, minute)
+) WITHOUT ROWID;
+
 CREATE TABLE series (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
     unit TEXT NOT NULL,
     type TEXT NOT NULL,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
+from otelbridge.records.exceptions import EXCEPTION_ATTRIBUTE
 from otelbridge.records.uid import UID_ATTRIBUTE
 
 # ``message`` and ``asctime`` are set by formatters. ``taskName`` is among the rest from Python
@@ -13,12 +14,20 @@ STANDARD_ATTRIBUTES: Final = frozenset(
     {*logging.LogRecord("", 0, "", 0, "", None, None).__dict__, "message", "asctime"}
 )
 
-# Set on every record by OpenTelemetry's logging instrumentation; they repeat trace.id and span.id.
-_INSTRUMENTATION_ATTRIBUTES = frozenset(
-    {"otelTraceID", "otelSpanID", "otelTraceSampled", "otelServiceName"}
+# Set by this package, and by OpenTelemetry's logging instrumentation, whose repeat trace.id and
+# span.id.
+INTERNAL_ATTRIBUTES: Final = frozenset(
+    {
+        UID_ATTRIBUTE,
+        EXCEPTION_ATTRIBUTE,
+        "otelTraceID",
+        "otelSpanID",
+        "otelTraceSampled",
+        "otelServiceName",
+    }
 )
 
-_NOT_EXTRA = STANDARD_ATTRIBUTES | _INSTRUMENTATION_ATTRIBUTES | {UID_ATTRIBUTE}
+_NOT_EXTRA = STANDARD_ATTRIBUTES | INTERNAL_ATTRIBUTES
 
 
 def extra_fields(record: logging.LogRecord) -> dict[Any, Any]:
@@ -27,7 +36,4 @@ def extra_fields(record: logging.LogRecord) -> dict[Any, Any]:
     Keys are whatever the caller used, most often text; :func:`otelbridge.records.values.json_key`
     makes text of any other. Keys that begin with an underscore are the caller's too.
     """
-    attributes = record.__dict__
-    if len(attributes) <= len(STANDARD_ATTRIBUTES) - 2:
-        return {}
-    return {key: value for key, value in attributes.items() if key not in _NOT_EXTRA}
+    return {key: value for key, value in record.__dict__.items() if key not in _NOT_EXTRA}

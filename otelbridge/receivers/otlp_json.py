@@ -11,7 +11,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
-from otelbridge.receivers.decoded import DecodeError, Decoded
+from otelbridge.receivers.decoded import Decoded, DecodeError
 from otelbridge.receivers.otlp_json_fields import (
     FieldError,
     Message,

@@ -1,0 +1,61 @@
+"""A uvicorn server on a socket that is already bound, in the event loop that is already running."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Generator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers: the process that runs it has its own."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+class HttpServer:
+    """Serves one ASGI application.
+
+    Args:
+        shutdown_timeout: seconds that requests get to finish in :meth:`stop`.
+    """
+
+    def __init__(self, app: ASGIApp, listener: socket.socket, shutdown_timeout: int = 3) -> None:
+        self._listener = listener
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                lifespan="auto",
+                ws="none",
+                timeout_graceful_shutdown=shutdown_timeout,
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to serve; returns once connections are answered."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        while not self._server.started and not self._task.done():
+            await asyncio.sleep(0.005)
+        if self._task.done():
+            self._task.result()
+            raise RuntimeError("the web server ended while it was starting")
+
+    async def stop(self) -> None:
+        """Close the socket and let requests finish, within the time allowed."""
+        if self._task is None:
+            self._listener.close()
+            return
+        self._server.should_exit = True
+        await self._task
+        self._task = None

@@ -1,0 +1,125 @@
+"""OTLP over gRPC: the three ``Export`` services.
+
+Follows the OTLP specification, "OTLP/gRPC". Requests reach the handlers as bytes, so that decoding
+happens where this module wants it and errors say what was wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.code_pb2 import Code
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+
+from otelbridge.receivers.decoded import DecodeError
+from otelbridge.receivers.intake import Intake
+from otelbridge.receivers.otlp import Signal, decode
+from otelbridge.receivers.otlp_answers import success
+from otelbridge.receivers.token import TOKEN_MISSING, presents_token
+from otelbridge.store.protocol import StoreUnavailableError
+
+SERVICES: Final[dict[str, Signal]] = {
+    "opentelemetry.proto.collector.logs.v1.LogsService": "logs",
+    "opentelemetry.proto.collector.trace.v1.TraceService": "traces",
+    "opentelemetry.proto.collector.metrics.v1.MetricsService": "metrics",
+}
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+Export = Callable[[bytes, Context], Awaitable[bytes]]
+
+
+class GrpcReceiver:
+    """Serves OTLP/gRPC.
+
+    Args:
+        token: what senders must present, ``None`` for nothing.
+        max_body_bytes: largest request, unpacked.
+    """
+
+    def __init__(self, intake: Intake, *, token: str | None, max_body_bytes: int) -> None:
+        self._intake = intake
+        self._token = token
+        self._server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", max_body_bytes),
+                # Without this a second bridge would share the port and take half the telemetry.
+                ("grpc.so_reuseport", 0),
+            ]
+        )
+        self._server.add_generic_rpc_handlers(
+            [
+                grpc.method_handlers_generic_handler(
+                    service,
+                    {"Export": grpc.unary_unary_rpc_method_handler(self._export(signal))},
+                )
+                for service, signal in SERVICES.items()
+            ]
+        )
+
+    async def start(self, host: str, port: int) -> int:
+        """Bind and begin to serve.
+
+        Args:
+            port: 0 lets the system choose.
+
+        Returns:
+            the port.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            bound = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {address}: {error}") from None
+        if not bound:
+            raise OSError(f"cannot listen on {address}")
+        await self._server.start()
+        return bound
+
+    async def stop(self, grace: float) -> None:
+        """Refuse new requests and give those under way ``grace`` seconds."""
+        await self._server.stop(grace)
+
+    def _export(self, signal: Signal) -> Any:
+        async def export(body: bytes, context: Context) -> bytes:
+            if not presents_token(_authorization(context), self._token):
+                self._intake.reject("unauthenticated", TOKEN_MISSING)
+                await context.abort(grpc.StatusCode.UNAUTHENTICATED, TOKEN_MISSING)
+            try:
+                with self._intake.holding() as hold:
+                    hold(len(body))
+                    decoded = await self._intake.take(
+                        lambda: decode(signal, "protobuf", body), len(body)
+                    )
+            except DecodeError as error:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            except StoreUnavailableError as error:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, str(error), _retry_details(error))
+            return success(signal, decoded)
+
+        return export
+
+
+def _authorization(context: Context) -> str | None:
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization":
+            return value if isinstance(value, str) else value.decode("latin-1")
+    return None
+
+
+def _retry_details(error: StoreUnavailableError) -> tuple[tuple[str, bytes], ...]:
+    """Say when to try again, as the specification has it: ``RetryInfo`` in the status details."""
+    delay = Duration()
+    delay.FromNanoseconds(int(error.retry_after * 1e9))
+    detail = AnyMessage()
+    detail.Pack(RetryInfo(retry_delay=delay))
+    status = Status(code=Code.UNAVAILABLE, message=str(error), details=[detail])
+    return (("grpc-status-details-bin", status.SerializeToString()),)

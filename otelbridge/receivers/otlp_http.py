@@ -1,0 +1,194 @@
+"""OTLP over HTTP: ``POST /v1/logs``, ``/v1/traces`` and ``/v1/metrics``.
+
+Follows the OTLP specification, "OTLP/HTTP": protobuf and JSON, answers in the request's own
+encoding, errors as ``google.rpc.Status``, 400 for what must not be sent again and 503 with
+``Retry-After`` for what may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Final
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from otelbridge.receivers.decoded import Decoded, DecodeError
+from otelbridge.receivers.intake import Intake
+from otelbridge.receivers.otlp import Encoding, Signal, decode
+from otelbridge.receivers.otlp_answers import Code, failure, success, success_json
+from otelbridge.receivers.token import TOKEN_MISSING, presents_token
+from otelbridge.receivers.unpacking import ENCODINGS, BodyTooLargeError, unpack
+from otelbridge.store.protocol import StoreUnavailableError
+
+MEDIA_TYPES: Final[dict[str, Encoding]] = {
+    "application/x-protobuf": "protobuf",
+    "application/json": "json",
+}
+# A body that takes longer than this to arrive is given up.
+BODY_SECONDS = 30.0
+
+
+class RefusedError(Exception):
+    """A request is turned away before its body is decoded."""
+
+    def __init__(
+        self,
+        status: int,
+        code: int,
+        reason: str,
+        message: str,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.reason = reason
+        self.headers = headers
+
+
+def create_app(intake: Intake, *, token: str | None, max_body_bytes: int) -> Starlette:
+    """Make the ASGI application.
+
+    Args:
+        token: what senders must present, ``None`` for nothing.
+        max_body_bytes: largest body, packed and unpacked.
+    """
+
+    async def export(request: Request) -> Response:
+        try:
+            return await _take(request, intake, token, max_body_bytes)
+        except RefusedError as error:
+            intake.reject(error.reason, str(error))
+            return _status(request, error.status, error.code, str(error), error.headers)
+        except BodyTooLargeError as error:
+            return _status(request, 413, Code.RESOURCE_EXHAUSTED, str(error))
+        except DecodeError as error:
+            return _status(request, 400, Code.INVALID_ARGUMENT, str(error))
+        except StoreUnavailableError as error:
+            retry = {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+            return _status(request, 503, Code.UNAVAILABLE, str(error), retry)
+        except ClientDisconnect:
+            message = "the connection closed in the middle of a body"
+            intake.reject("truncated_body", message)
+            return _status(request, 400, Code.INVALID_ARGUMENT, message)
+
+    async def healthz(request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code, message = _HTTP_ERRORS.get(
+            error.status_code, (Code.INVALID_ARGUMENT, str(error.detail))
+        )
+        intake.reject(f"http_{error.status_code}", message)
+        headers = dict(error.headers) if error.headers else None
+        return _status(request, error.status_code, code, message, headers)
+
+    return Starlette(
+        routes=[
+            *(Route(f"/v1/{signal}", export, methods=["POST"]) for signal in _SIGNALS),
+            Route("/healthz", healthz, methods=["GET"]),
+        ],
+        exception_handlers={HTTPException: refuse},
+    )
+
+
+_SIGNALS: Final[dict[str, Signal]] = {"logs": "logs", "traces": "traces", "metrics": "metrics"}
+_HTTP_ERRORS: Final = {
+    404: (Code.NOT_FOUND, "no such path; OTLP goes to /v1/logs, /v1/traces and /v1/metrics"),
+    405: (Code.UNIMPLEMENTED, "no such method here; OTLP is sent with POST"),
+}
+
+
+async def _take(request: Request, intake: Intake, token: str | None, limit: int) -> Response:
+    headers = request.headers
+    if not presents_token(headers.get("authorization"), token):
+        raise RefusedError(
+            401,
+            Code.UNAUTHENTICATED,
+            "unauthenticated",
+            TOKEN_MISSING,
+            {"WWW-Authenticate": 'Bearer realm="otelbridge"'},
+        )
+    media_type = _media_type(request)
+    if media_type not in MEDIA_TYPES:
+        raise RefusedError(
+            415,
+            Code.INVALID_ARGUMENT,
+            "unsupported_media_type",
+            f"the content type is {media_type[:80]!r}; allowed: {', '.join(MEDIA_TYPES)}",
+            {"Accept": ", ".join(MEDIA_TYPES)},
+        )
+    packing = headers.get("content-encoding", "").strip().lower()
+    if packing and packing not in ENCODINGS:
+        raise RefusedError(
+            415,
+            Code.INVALID_ARGUMENT,
+            "unsupported_encoding",
+            f"the content encoding is {packing[:80]!r}; allowed: {', '.join(ENCODINGS)}",
+            {"Accept-Encoding": ", ".join(ENCODINGS)},
+        )
+    signal = _SIGNALS[request.url.path.rpartition("/")[2]]
+    encoding = MEDIA_TYPES[media_type]
+    with intake.holding() as hold:
+        try:
+            body = await asyncio.wait_for(_read(request, limit, hold), BODY_SECONDS)
+        except asyncio.TimeoutError:
+            raise RefusedError(
+                408,
+                Code.DEADLINE_EXCEEDED,
+                "slow_body",
+                f"the body did not arrive within {BODY_SECONDS:g} s",
+                {"Connection": "close"},
+            ) from None
+        except BodyTooLargeError as error:
+            intake.reject(error.reason, str(error))
+            raise
+        except StoreUnavailableError as error:
+            intake.reject("store_unavailable", str(error))
+            raise
+
+        def decode_body() -> Decoded:
+            return decode(signal, encoding, unpack(body, packing, limit))
+
+        decoded = await intake.take(decode_body, len(body))
+    if encoding == "protobuf":
+        return Response(success(signal, decoded), media_type="application/x-protobuf")
+    return Response(orjson.dumps(success_json(signal, decoded)), media_type="application/json")
+
+
+async def _read(request: Request, limit: int, hold: Callable[[int], None]) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise BodyTooLargeError(limit, "as sent")
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise BodyTooLargeError(limit, "as sent")
+        hold(len(chunk))
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _status(
+    request: Request, status: int, code: int, message: str, headers: dict[str, str] | None = None
+) -> Response:
+    """Answer with a ``google.rpc.Status`` in the request's encoding; JSON if it has none."""
+    if MEDIA_TYPES.get(_media_type(request)) == "protobuf":
+        return Response(failure(code, message), status, headers, "application/x-protobuf")
+    return Response(
+        orjson.dumps({"code": code, "message": message}), status, headers, "application/json"
+    )

@@ -14,6 +14,14 @@ from starlette.types import ASGIApp
 class _Server(uvicorn.Server):
     """uvicorn without signal handlers: the process that runs it has its own."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.serving = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.serving.set()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
@@ -45,8 +53,9 @@ class HttpServer:
     async def start(self) -> None:
         """Begin to serve; returns once connections are answered."""
         self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]))
-        while not self._server.started and not self._task.done():
-            await asyncio.sleep(0.005)
+        serving = asyncio.create_task(self._server.serving.wait())
+        await asyncio.wait({self._task, serving}, return_when=asyncio.FIRST_COMPLETED)
+        serving.cancel()
         if self._task.done():
             self._task.result()
             raise RuntimeError("the web server ended while it was starting")

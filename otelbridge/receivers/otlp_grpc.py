@@ -11,17 +11,12 @@ from typing import Any, Final
 
 import grpc
 import grpc.aio
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.duration_pb2 import Duration
-from google.rpc.code_pb2 import Code
-from google.rpc.error_details_pb2 import RetryInfo
-from google.rpc.status_pb2 import Status
 
 from otelbridge.receivers.decoded import DecodeError
 from otelbridge.receivers.intake import Intake
 from otelbridge.receivers.otlp import Signal, decode
-from otelbridge.receivers.otlp_answers import success
-from otelbridge.receivers.token import TOKEN_MISSING, presents_token
+from otelbridge.receivers.otlp_answers import Code, failure, success
+from otelbridge.receivers.token import INGEST_UNAUTHORIZED, presents_token
 from otelbridge.store.protocol import StoreUnavailableError
 
 SERVICES: Final[dict[str, Signal]] = {
@@ -91,8 +86,8 @@ class GrpcReceiver:
     def _export(self, signal: Signal) -> Any:
         async def export(body: bytes, context: Context) -> bytes:
             if not presents_token(_authorization(context), self._token):
-                self._intake.reject("unauthenticated", TOKEN_MISSING)
-                await context.abort(grpc.StatusCode.UNAUTHENTICATED, TOKEN_MISSING)
+                self._intake.reject("unauthenticated", INGEST_UNAUTHORIZED)
+                await context.abort(grpc.StatusCode.UNAUTHENTICATED, INGEST_UNAUTHORIZED)
             try:
                 with self._intake.holding() as hold:
                     hold(len(body))
@@ -102,7 +97,12 @@ class GrpcReceiver:
             except DecodeError as error:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             except StoreUnavailableError as error:
-                await context.abort(grpc.StatusCode.UNAVAILABLE, str(error), _retry_details(error))
+                details = failure(Code.UNAVAILABLE, str(error), error.retry_after)
+                await context.abort(
+                    grpc.StatusCode.UNAVAILABLE,
+                    str(error),
+                    (("grpc-status-details-bin", details),),
+                )
             return success(signal, decoded)
 
         return export
@@ -113,13 +113,3 @@ def _authorization(context: Context) -> str | None:
         if key == "authorization":
             return value if isinstance(value, str) else value.decode("latin-1")
     return None
-
-
-def _retry_details(error: StoreUnavailableError) -> tuple[tuple[str, bytes], ...]:
-    """Say when to try again, as the specification has it: ``RetryInfo`` in the status details."""
-    delay = Duration()
-    delay.FromNanoseconds(int(error.retry_after * 1e9))
-    detail = AnyMessage()
-    detail.Pack(RetryInfo(retry_delay=delay))
-    status = Status(code=Code.UNAVAILABLE, message=str(error), details=[detail])
-    return (("grpc-status-details-bin", status.SerializeToString()),)

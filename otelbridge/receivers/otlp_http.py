@@ -23,7 +23,7 @@ from otelbridge.receivers.decoded import Decoded, DecodeError
 from otelbridge.receivers.intake import Intake
 from otelbridge.receivers.otlp import Encoding, Signal, decode
 from otelbridge.receivers.otlp_answers import Code, failure, success, success_json
-from otelbridge.receivers.token import TOKEN_MISSING, presents_token
+from otelbridge.receivers.token import INGEST_UNAUTHORIZED, presents_token
 from otelbridge.receivers.unpacking import ENCODINGS, BodyTooLargeError, unpack
 from otelbridge.store.protocol import StoreUnavailableError
 
@@ -114,7 +114,7 @@ async def _take(request: Request, intake: Intake, token: str | None, limit: int)
             401,
             Code.UNAUTHENTICATED,
             "unauthenticated",
-            TOKEN_MISSING,
+            INGEST_UNAUTHORIZED,
             {"WWW-Authenticate": 'Bearer realm="otelbridge"'},
         )
     media_type = _media_type(request)

@@ -20,7 +20,7 @@ def presents_token(authorization: str | None, token: str | None) -> bool:
     )
 
 
-TOKEN_MISSING = (
+INGEST_UNAUTHORIZED = (
     "the ingest token is missing or wrong; send the header 'Authorization: Bearer TOKEN' "
     "(OTEL_EXPORTER_OTLP_HEADERS='Authorization=Bearer TOKEN')"
 )

@@ -1,4 +1,8 @@
-"""A query as a tree: what the parser makes and every engine's translator reads."""
+"""A query as a tree: what the parser makes and every engine's translator reads.
+
+An unquoted text is a pattern: ``*`` stands for any characters, ``\\*`` for a star and ``\\\\`` for a
+backslash. :mod:`otelbridge.search.pattern` reads it. A quoted text stands for itself.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Literal, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A bare word: any field holds it as a word. With ``*``, as a pattern of words."""
+    """Bare words, unquoted: any field holds one of them as a word. ``*`` alone is every record."""
 
     text: str
 
@@ -25,6 +29,7 @@ class Match:
     """``field: value``. Text fields (message, exception texts) match by words, others whole.
 
     Attributes:
+        value: a pattern, or where ``quoted`` the text itself.
         quoted: the value stood in quotes, so ``*`` in it is a star and words keep their order.
     """
 
@@ -42,7 +47,7 @@ class Exists:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """``field >= value``."""
+    """``field >= value``; the value is the text itself, never a pattern."""
 
     field: str
     operator: Literal["<", "<=", ">", ">="]
@@ -64,4 +69,4 @@ class Or:
     items: tuple[Query, ...]
 
 
-Query: TypeAlias = "Word | Phrase | Match | Exists | Compare | Not | And | Or"
+Query: TypeAlias = Word | Phrase | Match | Exists | Compare | Not | And | Or

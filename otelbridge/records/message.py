@@ -21,22 +21,20 @@ def message_text(record: logging.LogRecord, max_chars: int = DEFAULT_MAX_CHARS) 
     """
     try:
         message = record.getMessage()
-    except Exception as error:
-        message = _repaired(record, error)
+    except Exception:
+        message = _repaired(record)
     return plain_text(str.__str__(message), max_chars)
 
 
-def _repaired(record: logging.LogRecord, error: Exception) -> str:
+def _repaired(record: logging.LogRecord) -> str:
     template, arguments = text_of(record.msg), _printable(record.args)
-    if arguments:
-        try:
-            return str(template % arguments)
-        except Exception as second:
-            error = second
-    reason = f"{type(error).__name__}: {text_of(error)}"
-    if not record.args:
-        return f"{template} …[not formatted: {reason}]"
-    return f"{template} …[not formatted: {reason}; arguments: {text_of(arguments)}]"
+    if not arguments:
+        return template
+    try:
+        return str(template % arguments)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {text_of(error)}"
+        return f"{template} …[not formatted: {reason}; arguments: {text_of(arguments)}]"
 
 
 class _Printable:

@@ -14,7 +14,7 @@ import enum
 import math
 import numbers
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -40,7 +40,11 @@ _INT64 = range(-(2**63), 2**63)
 _MAX_DECIMAL_BITS = 2_000
 
 
-def json_value(value: Any, max_chars: int = DEFAULT_MAX_CHARS) -> Any:
+def json_value(
+    value: Any,
+    max_chars: int = DEFAULT_MAX_CHARS,
+    default: Callable[[Any], Any] | None = None,
+) -> Any:
     """Turn any value into plain JSON data; never raises.
 
     ===================================  ==========================================================
@@ -65,6 +69,8 @@ def json_value(value: Any, max_chars: int = DEFAULT_MAX_CHARS) -> Any:
         value: anything.
         max_chars: the longest text the value may take, in characters, all it contains together;
             the rest is cut with a mark that tells the whole length.
+        default: asked first about what JSON has no type for; what it returns is written in the
+            value's place, unless it raises.
 
     Returns:
         ``str``, ``int`` (64 bits), ``float`` (finite), ``bool``, ``None``, or lists and
@@ -78,7 +84,7 @@ def json_value(value: Any, max_chars: int = DEFAULT_MAX_CHARS) -> Any:
     if kind is int and value in _INT64:
         return value
     try:
-        return _Writer(max_chars).write(value, 0)
+        return _Writer(max_chars, default).write(value, 0)
     except Exception as error:
         return _unprintable(value, error)
 
@@ -173,10 +179,11 @@ def _shown_fields(value: Any) -> list[tuple[str, Any]]:
 class _Writer:
     """Writes one value; counts what it wrote, and knows the containers it is inside of."""
 
-    __slots__ = ("inside", "left")
+    __slots__ = ("default", "inside", "left")
 
-    def __init__(self, max_chars: int) -> None:
+    def __init__(self, max_chars: int, default: Callable[[Any], Any] | None = None) -> None:
         self.left = max_chars
+        self.default = default
         self.inside: set[int] = set()
 
     def write(self, value: Any, depth: int) -> Any:
@@ -197,6 +204,10 @@ class _Writer:
             return _float(float.__float__(value))
         if issubclass(kind, dict):
             return self.object(value, dict.items(value), dict.__len__(value), depth)
+        if self.default is not None and not issubclass(kind, (list, tuple)):
+            replaced = self.replaced(value, self.default)
+            if replaced is not value:
+                return self.write(replaced, depth + 1) if depth < MAX_DEPTH else TOO_DEEP
         for base in (list, tuple, set, frozenset, deque):
             if issubclass(kind, base):
                 return self.array(value, base.__iter__(value), base.__len__(value), depth)
@@ -222,6 +233,14 @@ class _Writer:
         if issubclass(kind, numbers.Real) and not issubclass(kind, numbers.Rational):
             return _float(float(value))
         return self.text(text_of(value))
+
+    @staticmethod
+    def replaced(value: Any, default: Callable[[Any], Any]) -> Any:
+        try:
+            return default(value)
+        except Exception:
+            # As with any encoder's default function: it raises for what is not its concern.
+            return value
 
     def text(self, text: str) -> str:
         room = max(self.left, 0)

@@ -1,0 +1,1 @@
+"""The commands of ``otelbridge``, one module each, named for what is typed."""

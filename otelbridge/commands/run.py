@@ -1,0 +1,133 @@
+"""``otelbridge run``: any Python command, instrumented without code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from otelbridge import autostart
+from otelbridge.commands.options import settings_options
+from otelbridge.settings import Settings, read_settings
+
+AUTOSTART_FOLDER = str(Path(autostart.__file__).parent)
+
+
+def complete_command(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the commands people serve apps with, then the files here."""
+    if ctx.params.get("command_line"):
+        return [CompletionItem(incomplete, type="file")]
+    servers = ("flask", "gunicorn", "uwsgi", "python", "celery")
+    found = [CompletionItem(name) for name in servers if name.startswith(incomplete)]
+    return found or [CompletionItem(incomplete, type="file")]
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog="""\b
+Examples:
+  otelbridge run flask --app shop run
+  otelbridge run gunicorn --workers 4 shop:app
+  otelbridge run python script.py
+  otelbridge run --sinks otlp,console --service-name shop flask run
+""",
+)
+@settings_options(
+    "service_name",
+    "sinks",
+    "otlp_endpoint",
+    "otlp_protocol",
+    "udp_endpoint",
+    "log_level",
+    "request_log",
+    "capture_output",
+)
+@click.argument(
+    "command_line",
+    metavar="COMMAND...",
+    nargs=-1,
+    required=True,
+    type=click.UNPROCESSED,
+    shell_complete=complete_command,
+)
+def command(command_line: tuple[str, ...], **given: Any) -> None:
+    """Run a Python COMMAND with its Flask apps, logs and metrics instrumented.
+
+    The command takes this process's place: signals and the exit code are its own. Options must
+    come before it. Libraries whose OpenTelemetry instrumentation is installed are instrumented
+    too.
+    """
+    read_settings(**given)  # a wrong value is better said here than in the middle of an app
+    environ = {**os.environ, **variables_of(given)}
+    environ.setdefault("OTEL_SERVICE_NAME", "")
+    if not environ["OTEL_SERVICE_NAME"] and "service.name=" not in environ.get(
+        "OTEL_RESOURCE_ATTRIBUTES", ""
+    ):
+        environ["OTEL_SERVICE_NAME"] = guess_service_name(command_line, environ)
+    environ["PYTHONPATH"] = os.pathsep.join(
+        [AUTOSTART_FOLDER, *filter(None, [environ.get("PYTHONPATH")])]
+    )
+    arguments = list(command_line)
+    if arguments[0].endswith(".py") and not os.access(arguments[0], os.X_OK):
+        arguments.insert(0, sys.executable)
+    executable = shutil.which(arguments[0])
+    if executable is None:
+        click.echo(f"otelbridge: no command {arguments[0]!r}", err=True)
+        raise click.exceptions.Exit(127)
+    os.execve(executable, arguments, environ)  # noqa: S606 (the user's own command)
+
+
+def variables_of(given: Mapping[str, str | None]) -> dict[str, str]:
+    """Write options as the variables they stand for."""
+    specs = Settings.__dataclass_fields__
+    return {
+        specs[name].metadata["variable"]: value
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def guess_service_name(command_line: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Name a service after what its command line runs.
+
+    ``gunicorn shop.web:app`` and ``flask --app shop/web.py run`` are ``web``, ``python -m worker``
+    and ``python worker.py`` are ``worker``; anything else is named for the command itself.
+    """
+    program = Path(command_line[0]).name
+    rest = list(command_line[1:])
+    target = ""
+    if program.startswith("flask"):
+        target = _after(rest, "--app", "-A") or environ.get("FLASK_APP", "")
+        if not target:
+            target = "wsgi" if Path("wsgi.py").exists() and not Path("app.py").exists() else "app"
+    elif program.startswith("python"):
+        target = _after(rest, "-m") or next((part for part in rest if part.endswith(".py")), "")
+    elif program.endswith(".py"):
+        target = program
+    else:
+        target = next((part for part in rest if _names_an_app(part)), "")
+    module = target.partition(":")[0].removesuffix(".py").rstrip("/")
+    return module.replace("/", ".").rpartition(".")[2] or program
+
+
+def _after(arguments: Sequence[str], *options: str) -> str:
+    for option, value in zip(arguments, [*arguments[1:], ""], strict=False):
+        if option in options:
+            return value
+        name, equals, attached = option.partition("=")
+        if equals and name in options:
+            return attached
+    return ""
+
+
+def _names_an_app(argument: str) -> bool:
+    module, colon, name = argument.partition(":")
+    return bool(colon) and module.replace(".", "").isidentifier() and name[:1].isalpha()

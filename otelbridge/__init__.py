@@ -1,1 +1,61 @@
+"""One line turns a Python web app into correlated JSON logs, spans and metrics.
+
+    import otelbridge
+
+    otelbridge.instrument(app)
+
+The logging classes here also work alone, in ``logging.config.dictConfig`` or without it. Importing
+this package loads none of them, and nothing of OpenTelemetry's SDK: each name is loaded when it is
+first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from otelbridge.records.formatter import JsonFormatter
+    from otelbridge.records.streams import capture_output, release_output
+    from otelbridge.sinks.console import ConsoleHandler
+    from otelbridge.sinks.file import FileHandler
+    from otelbridge.sinks.udp import UDPHandler
+    from otelbridge.telemetry import Instrumentation, instrument, shutdown
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "ConsoleHandler",
+    "FileHandler",
+    "Instrumentation",
+    "JsonFormatter",
+    "UDPHandler",
+    "capture_output",
+    "instrument",
+    "release_output",
+    "shutdown",
+]
+
+_MODULES = {
+    "ConsoleHandler": "otelbridge.sinks.console",
+    "FileHandler": "otelbridge.sinks.file",
+    "Instrumentation": "otelbridge.telemetry",
+    "JsonFormatter": "otelbridge.records.formatter",
+    "UDPHandler": "otelbridge.sinks.udp",
+    "capture_output": "otelbridge.records.streams",
+    "instrument": "otelbridge.telemetry",
+    "release_output": "otelbridge.records.streams",
+    "shutdown": "otelbridge.telemetry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(module), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

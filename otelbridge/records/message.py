@@ -20,10 +20,10 @@ def message_text(record: logging.LogRecord, max_chars: int = DEFAULT_MAX_CHARS) 
         max_chars: the longest text; the rest is cut with a visible mark.
     """
     try:
-        message = record.getMessage()
+        message = str.__str__(record.getMessage())
     except Exception:
         message = _repaired(record)
-    return plain_text(str.__str__(message), max_chars)
+    return plain_text(message, max_chars)
 
 
 def _repaired(record: logging.LogRecord) -> str:

@@ -1,0 +1,1 @@
+"""Measures the bridge, and of what instrumentation costs an app: ``python -m benchmarks``."""

@@ -1,0 +1,34 @@
+"""All measurements: ``python -m benchmarks``, short by default, ``--full`` for the record."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks import bridge, request, startup
+from benchmarks.table import Table, machine
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--full", action="store_true", help="60 s runs, 1,000,000 records")
+    parser.add_argument("--seconds", type=float, help="of each sustained run")
+    parser.add_argument("--records", type=int, help="logs in the large store")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table here")
+    given = parser.parse_args()
+    seconds = given.seconds or (60 if given.full else 5)
+    records = given.records or (1_000_000 if given.full else 100_000)
+    print(machine())
+    table = Table()
+    startup.measure(table, 15 if given.full else 5)
+    request.measure(table, rounds=5 if given.full else 2, requests=3000 if given.full else 1000)
+    bridge.measure(table, bridge.PARTS, seconds, records)
+    print("\n" + table.text())
+    if given.json:
+        given.json.write_text(table.json())
+    return 0 if table.met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

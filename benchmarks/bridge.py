@@ -1,0 +1,415 @@
+"""What the bridge carries and how fast it answers: ``python -m benchmarks.bridge``.
+
+Every number is taken from a real ``otelbridge serve`` in a process of its own, with the senders in
+others beside it, on whatever cores there are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import re
+import sqlite3
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.batches import Ids, order_number
+from benchmarks.load import Load, Outcome, connect, send
+from benchmarks.process import BridgeProcess, running_bridge
+from benchmarks.table import Table, machine
+
+MEGABYTE = 1_000_000
+MEMORY_TARGET = 250 * MEGABYTE
+BYTES_TARGET = 450
+RATES = {"logs": 10_000, "spans": 5_000}
+FILL_SEED = 77
+
+
+def count_rows(store: Path, table: str) -> int:
+    """Count a table's rows, beside the running bridge and without its help."""
+    connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=30)
+    try:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    finally:
+        connection.close()
+
+
+# --- taking in ----------------------------------------------------------------------------------
+
+
+def start_load(
+    bridge: BridgeProcess, protocol: str, signal: str, **options: object
+) -> subprocess.Popen[str]:
+    """Start a sender in a process of its own."""
+    arguments = [
+        *(sys.executable, "-m", "benchmarks.load", "--json", "--protocol", protocol),
+        *("--address", bridge.address(protocol), "--signal", signal),
+    ]
+    for name, value in options.items():
+        arguments += [f"--{name.replace('_', '-')}", str(value)]
+    return subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+    )
+
+
+def outcome_of(process: subprocess.Popen[str]) -> Outcome:
+    """Wait for a sender and read what it tells."""
+    output, _ = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"the load ended with {process.returncode}")
+    return Outcome(**json.loads(output))
+
+
+def sustained(table: Table, protocol: str, signals: tuple[str, ...], seconds: float) -> None:
+    """Send at the target's rate to a fresh bridge, and count what it then holds."""
+    with running_bridge() as bridge:
+        cpu, began = bridge.cpu(), time.monotonic()
+        loads = {
+            signal: start_load(bridge, protocol, signal, rate=RATES[signal], seconds=seconds)
+            for signal in signals
+        }
+        outcomes = {signal: outcome_of(load) for signal, load in loads.items()}
+        busy = (bridge.cpu() - cpu) / (time.monotonic() - began)
+        stored = {signal: count_rows(bridge.store, signal) for signal in signals}
+        peak = bridge.peak()
+    names, texts, met = [], [], peak < MEMORY_TARGET
+    for signal, outcome in outcomes.items():
+        kept_up = outcome.rate >= 0.98 * RATES[signal] and outcome.late < 1.0
+        lost = outcome.sent - stored[signal]
+        met = met and kept_up and lost == 0 and outcome.acknowledged == outcome.sent
+        names.append(f"{RATES[signal]:,} {signal}/s")
+        texts.append(
+            f"{outcome.rate:,.0f}/s {signal}, {lost} of {outcome.sent:,} lost,"
+            f" answer p99 {outcome.latency(0.99) * 1e3:.0f} ms"
+            + (f", {outcome.retries} retries" if outcome.retries else "")
+            + (f", {outcome.late:.1f} s late" if outcome.late >= 1 else "")
+            + (f", {outcome.errors[0]}" if outcome.errors else "")
+        )
+    table.add(
+        f"{' with '.join(names)} over {protocol} for {seconds:.0f} s",
+        "kept up, none lost, < 250 MB",
+        f"{'; '.join(texts)}; peak {peak / MEGABYTE:.0f} MB; {busy:.2f} cores",
+        met,
+    )
+
+
+def ceiling(table: Table, protocol: str, signal: str, records: int) -> None:
+    """Send as fast as it is acknowledged: what it carries at most."""
+    with running_bridge() as bridge:
+        outcome = outcome_of(
+            start_load(bridge, protocol, signal, rate=0, total=records, connections=8)
+        )
+        lost = outcome.sent - count_rows(bridge.store, signal)
+        peak = bridge.peak()
+    table.add(
+        f"most {signal}/s over {protocol}",
+        "",
+        f"{outcome.rate:,.0f}/s, {lost} lost, peak {peak / MEGABYTE:.0f} MB",
+        None if lost == 0 else False,
+    )
+
+
+def start_time(table: Table, rounds: int = 5) -> None:
+    """Time from starting the interpreter to the first answers."""
+    times = []
+    for _ in range(rounds):
+        with running_bridge() as bridge:
+            times.append(bridge.start_seconds)
+    table.add(
+        "serve starts: page, OTLP/HTTP and OTLP/gRPC answer",
+        "< 2 s",
+        f"{statistics.median(times):.2f} s ({min(times):.2f} to {max(times):.2f})",
+        max(times) < 2,
+    )
+
+
+# --- the live page ------------------------------------------------------------------------------
+
+
+class _Follower(threading.Thread):
+    """Reads the page's event stream and notes when each order number was in it first."""
+
+    def __init__(self, bridge: BridgeProcess) -> None:
+        super().__init__(daemon=True)
+        self.connection = http.client.HTTPConnection("127.0.0.1", bridge.web, timeout=30)
+        self.connection.request("GET", "/logs/tail", headers={"Accept": "text/event-stream"})
+        self.answer = self.connection.getresponse()
+        if self.answer.status != 200:
+            raise RuntimeError(f"/logs/tail answered {self.answer.status}")
+        self.seen: dict[str, float] = {}
+
+    def run(self) -> None:
+        pattern = re.compile(rb"(?<!M-)A-(\d{8})")
+        try:
+            while line := self.answer.readline():
+                now = time.time()
+                for number in pattern.findall(line):
+                    self.seen.setdefault(f"A-{number.decode()}", now)
+        except (OSError, ValueError, http.client.HTTPException, AttributeError):
+            return  # closed by stop()
+
+    def stop(self) -> None:
+        self.answer.close()
+        self.connection.close()
+
+
+def live(table: Table, seconds: float, rate: int = 1000, batch: int = 50) -> None:
+    """Time from sending a record to its line in the event stream of an open page."""
+    with running_bridge() as bridge:
+        from benchmarks.batches import templates
+
+        follower = _Follower(bridge)
+        follower.start()
+        ids = Ids(5)
+        made = templates("logs", batch, text=False)
+        connection = connect("http/protobuf", bridge.address("http"), "logs")
+        sent: dict[str, float] = {}
+        requests = int(seconds * rate / batch)
+        begin = time.monotonic()
+        for index in range(requests):
+            wait = begin + index * batch / rate - time.monotonic()
+            if wait > 0:
+                time.sleep(wait)
+            first, now = index * batch, time.time_ns()
+            body = made[index % len(made)].fill(
+                ids, first, lambda n, first=first, now=now: now + (n - first) * 1000, spans=False
+            )
+            moment = time.time()
+            for number in range(first, first + batch):
+                sent[order_number(number)] = moment
+            connection.send(body)
+        time.sleep(2.5)
+        follower.stop()
+    delays = sorted(follower.seen[key] - sent[key] for key in sent if key in follower.seen)
+    if not delays:
+        table.add("from sending to the open page", "< 1 s", "no record was seen", False)
+        return
+    p50, p99, most = delays[len(delays) // 2], delays[len(delays) * 99 // 100], delays[-1]
+    table.add(
+        f"from sending to the open page's stream, {rate:,} logs/s",
+        "< 1 s",
+        f"p50 {p50:.2f} s, p99 {p99:.2f} s, most {most:.2f} s;"
+        f" {len(delays):,} of {len(sent):,} records seen",
+        most < 1 and len(delays) == len(sent),
+    )
+
+
+# --- asking a large store -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request for the page's server.
+
+    Attributes:
+        limit: milliseconds allowed, or ``None`` where nothing was asked.
+        expect: a text that the answer holds when it is right.
+    """
+
+    name: str
+    path: str
+    limit: float | None
+    expect: str = ""
+
+
+def _logs(query: str, range_: str = "24h", **more: str) -> str:
+    return "/logs.json?" + urllib.parse.urlencode({"query": query, "range": range_, **more})
+
+
+def questions(records: int) -> list[Question]:
+    """The questions to a store of that many records, all of the last hour."""
+    order = order_number(records // 2)
+    ids = Ids(FILL_SEED)
+    log = ids.log_trace(records // 3).hex()
+    page = {"total": "0"}
+    return [
+        Question("word search (one in thirty): declined", _logs("declined", **page), 100, "decl"),
+        Question("word search (every record): order", _logs("order", **page), 100, "Order"),
+        Question(f"word search (one record): {order}", _logs(f'"{order}"', **page), 100, order),
+        Question("word search (none): zebra", _logs("zebra", **page), 100, '"records":[]'),
+        Question("field search: user: user1234", _logs("user: user1234", **page), 100, "user1234"),
+        Question("field search: log.level: ERROR", _logs("log.level: ERROR", **page), 100, "ERROR"),
+        Question(
+            "field search: error_code: PAY-007 and user: user1*",
+            _logs("error_code: PAY-007 and user: user1*", **page), 100, "PAY-007",
+        ),
+        Question("field search: code >= 400", _logs("code >= 400", **page), 100, "402"),
+        Question(
+            "field search (none, word is everywhere): user: success",
+            _logs("user: success", **page), None, '"records":[]',
+        ),
+        Question("field search and its count: user1234", _logs("user: user1234"), 100, "total"),
+        Question("word search with its count: declined", _logs("declined"), None, "total"),
+        Question("word search with its count: order", _logs("order"), None, "total"),
+        Question("a log's trace by id", f"/traces/{log}.json", 100, log),
+        Question("logs of a trace: trace.id: ...", _logs(f"trace.id: {log}", **page), 100, log),
+        Question("last hour's histogram", "/logs/histogram.json?range=1h", 300, "bars"),
+        Question(
+            "last hour's histogram of log.level: ERROR",
+            "/logs/histogram.json?range=1h&query=log.level:ERROR", 300, "bars",
+        ),
+        Question(
+            "last hour's histogram of the word declined",
+            "/logs/histogram.json?range=1h&query=declined", None, "bars",
+        ),
+        Question("facets of the last hour", "/logs/facets.json?range=1h", None),
+        Question("page /logs, last hour", "/logs?range=1h", 200, "<html"),
+        Question("page /logs?query=declined", "/logs?range=1h&query=declined", 200, "<html"),
+        Question("page /traces, last hour", "/traces?range=1h", 200, "<html"),
+        Question("page /services, last hour", "/services?range=1h", 200, "<html"),
+    ]  # fmt: skip
+
+
+def ask(table: Table, bridge: BridgeProcess, question: Question, rounds: int = 9) -> None:
+    """Time one question; the first answer, which finds nothing warm, is told apart."""
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        try:
+            status, content = bridge.get(question.path)
+        except OSError as error:
+            status, content = 0, str(error).encode()
+        times.append(time.perf_counter() - began)
+        if status != 200 or question.expect.encode() not in content:
+            shown = re.sub(r"\s+", " ", content[:150].decode(errors="replace")).replace("|", "/")
+            table.add(question.name, "an answer", f"{status}: {shown}", False)
+            return
+    first, warm = times[0] * 1e3, statistics.median(times[1:]) * 1e3
+    most = max(times[1:]) * 1e3
+    limit = question.limit
+    table.add(
+        question.name,
+        f"< {limit:.0f} ms" if limit else "",
+        f"{warm:.0f} ms (most {most:.0f}, first {first:.0f})",
+        warm < limit if limit else None,
+    )
+
+
+def large_store(table: Table, records: int) -> None:
+    """Fill a store with logs and spans of the last 55 minutes, weigh it, and ask it."""
+    with running_bridge() as bridge:
+        print(f"  storing {records:,} logs and {records // 5:,} spans", flush=True)
+        empty = bridge.disk()
+        logs = send(
+            Load("grpc", bridge.address("grpc"), "logs", rate=0, total=records,
+                 connections=6, span_of_time=3300, seed=FILL_SEED)
+        )  # fmt: skip
+        _settle(bridge)
+        stored = count_rows(bridge.store, "logs")
+        log_bytes = bridge.disk() - empty
+        table.add(
+            f"bytes on disk of each of {stored:,} logs",
+            f"<= {BYTES_TARGET}",
+            f"{log_bytes / stored:.0f} (sent: {logs.bytes / logs.sent:.0f} as protobuf)",
+            log_bytes / stored <= BYTES_TARGET and stored == logs.sent,
+        )
+        spans = send(
+            Load("grpc", bridge.address("grpc"), "spans", rate=0, total=records // 5,
+                 connections=6, span_of_time=3300, seed=FILL_SEED)
+        )  # fmt: skip
+        _settle(bridge)
+        stored = count_rows(bridge.store, "spans")
+        span_bytes = bridge.disk() - empty - log_bytes
+        table.add(
+            f"bytes on disk of each of {stored:,} spans",
+            f"<= {BYTES_TARGET}",
+            f"{span_bytes / stored:.0f} (sent: {spans.bytes / spans.sent:.0f} as protobuf)",
+            span_bytes / stored <= BYTES_TARGET and stored == spans.sent,
+        )
+        for question in questions(records):
+            ask(table, bridge, question)
+        table.add(
+            "peak memory while filled and asked", "< 250 MB", f"{bridge.peak() / MEGABYTE:.0f} MB",
+            bridge.peak() < MEMORY_TARGET,
+        )  # fmt: skip
+        browser_paint(table, bridge)
+
+
+def _settle(bridge: BridgeProcess, quiet: float = 3.0) -> None:
+    """Wait until the files have not changed for ``quiet`` seconds, at most a minute."""
+    size, since, end = bridge.disk(), time.monotonic(), time.monotonic() + 60
+    while time.monotonic() < end and time.monotonic() - since < quiet:
+        time.sleep(0.25)
+        if bridge.disk() != size:
+            size, since = bridge.disk(), time.monotonic()
+
+
+def browser_paint(table: Table, bridge: BridgeProcess, rounds: int = 5) -> None:
+    """First contentful paint of /logs in Chromium, where Playwright and a Chromium are there."""
+    import shutil
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        chromium = None
+    if chromium is None:
+        table.add("first paint of /logs", "< 200 ms", "no Playwright or Chromium here")
+        return
+    paints = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        for _ in range(rounds):
+            page.goto(f"http://127.0.0.1:{bridge.web}/logs?range=1h", wait_until="load")
+            paint = page.wait_for_function(
+                "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+            )
+            paints.append(float(paint.json_value()))
+        browser.close()
+    table.add(
+        "first paint of /logs?range=1h in Chromium",
+        "< 200 ms",
+        f"{statistics.median(paints):.0f} ms ({min(paints):.0f} to {max(paints):.0f})",
+        statistics.median(paints) < 200,
+    )
+
+
+PARTS = ("start", "sustained", "together", "json", "ceiling", "live", "large")
+
+
+def measure(table: Table, parts: tuple[str, ...], seconds: float, records: int) -> None:
+    """Run the chosen parts and add their rows."""
+    if "start" in parts:
+        start_time(table)
+    if "sustained" in parts:
+        for protocol in ("grpc", "http/protobuf"):
+            sustained(table, protocol, ("logs",), seconds)
+            sustained(table, protocol, ("spans",), seconds)
+    if "together" in parts:
+        for protocol in ("grpc", "http/protobuf"):
+            sustained(table, protocol, ("logs", "spans"), seconds)
+    if "json" in parts:
+        sustained(table, "http/json", ("logs",), seconds)
+    if "ceiling" in parts:
+        for signal in ("logs", "spans"):
+            for protocol in ("grpc", "http/protobuf"):
+                ceiling(table, protocol, signal, max(20_000, int(RATES[signal] * seconds)))
+    if "live" in parts:
+        live(table, min(seconds, 20.0))
+    if "large" in parts:
+        large_store(table, records)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=60, help="of each sustained run")
+    parser.add_argument("--records", type=int, default=1_000_000, help="logs in the large store")
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"a comma list of {PARTS}")
+    given = parser.parse_args()
+    print(machine())
+    table = Table()
+    measure(table, tuple(given.parts.split(",")), given.seconds, given.records)
+    print("\n" + table.text())
+    sys.exit(0 if table.met else 1)
+
+
+if __name__ == "__main__":
+    main()

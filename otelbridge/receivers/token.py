@@ -22,5 +22,5 @@ def presents_token(authorization: str | None, token: str | None) -> bool:
 
 INGEST_UNAUTHORIZED = (
     "the ingest token is missing or wrong; send the header 'Authorization: Bearer TOKEN' "
-    "(OTEL_EXPORTER_OTLP_HEADERS='Authorization=Bearer TOKEN')"
+    "(OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20TOKEN)"
 )

@@ -14,7 +14,7 @@ import otelbridge
 OURS = frozenset({"flask", "logging", "system_metrics"})
 
 
-class Distro(BaseDistro):
+class Distro(BaseDistro):  # type: ignore[misc]
     """otelbridge as an OpenTelemetry distribution: Flask apps are instrumented as they are made."""
 
     def _configure(self, **kwargs: Any) -> None:

@@ -13,6 +13,7 @@ HEADINGS = {"app": "Your app", "bridge": "The bridge (otelbridge serve)"}
 
 
 @click.command(
+    short_help="Show every setting and where its value came from.",
     epilog="""\b
 Examples:
   otelbridge config

@@ -32,6 +32,7 @@ READY_SECONDS = 60.0
 
 
 @click.command(
+    short_help="Watch three small Flask services with real failures.",
     epilog="""\b
 Examples:
   otelbridge demo
@@ -130,7 +131,8 @@ def _run(
             address = f"http://127.0.0.1:{listener.getsockname()[1]}"
             arguments = [sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "4"]
             arguments += ["--bind", f"fd://{listener.fileno()}", "--chdir", str(shop_folder())]
-            arguments += ["--worker-tmp-dir", str(folder), f"{name}:app"]
+            arguments += ["--worker-tmp-dir", str(folder), "--graceful-timeout", "5"]
+            arguments += ["--no-control-socket", f"{name}:app"]
             service = Child(name, arguments, folder, environ, keep=[listener.fileno()])
         children.append(service)
         environ[f"{name.upper()}_URL"] = address

@@ -31,6 +31,7 @@ def complete_command(
 
 
 @click.command(
+    short_help="Run a Python command, instrumented without code.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     epilog="""\b
 Examples:

@@ -25,6 +25,7 @@ def complete_range(
 
 
 @click.command(
+    short_help="Print the log records that match a query.",
     epilog="""\b
 Examples:
   otelbridge search                                     the last 15 minutes

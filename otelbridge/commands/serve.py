@@ -12,6 +12,7 @@ from otelbridge.settings import read_settings
 
 
 @click.command(
+    short_help="Receive telemetry and show it on a page.",
     epilog="""\b
 Examples:
   otelbridge serve                                    http://127.0.0.1:4319

@@ -18,6 +18,7 @@ RECONNECT_SECONDS = 1.0
 
 
 @click.command(
+    short_help="Follow the log records that match as they arrive.",
     epilog="""\b
 Examples:
   otelbridge tail

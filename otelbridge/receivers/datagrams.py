@@ -192,9 +192,7 @@ class DatagramReader:
                 return data
             if unpacker.eof:
                 return unpacked
-            self._warn(
-                "packed_too_large", "a packed datagram is cut short or too large", time.time_ns()
-            )
+            self._warn("invalid_packing", "a packed datagram is cut short or too large", now)
         return data
 
     def _warn(self, reason: str, message: str, now: int) -> None:

@@ -1,8 +1,8 @@
 """A line of JSON or text, to the log record that OTLP would have brought.
 
 Reads our own lines (ECS names, see :mod:`otelbridge.schema`), ECS with nested objects, GELF, and
-any JSON object that names its time, level and message in one of the usual ways. What has no place of
-its own in a log record becomes an attribute: nothing is dropped.
+any JSON object that names its time, level and message in one of the usual ways. What has no place
+of its own in a log record becomes an attribute: nothing is dropped.
 """
 
 from __future__ import annotations

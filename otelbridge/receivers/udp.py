@@ -143,15 +143,18 @@ class UdpReceiver:
             self._counters.accept(logs=len(records), size=size, requests=taken)
 
     async def _write(self, records: list[LogRecord]) -> None:
-        while True:
-            try:
-                await self._store.write(Batch(logs=records))
-            except StoreUnavailableError as error:
-                self._counters.reject("store_unavailable", str(error), time.time())
-                # Nobody sends a datagram again, so it waits here while the queue has room.
-                await asyncio.sleep(error.retry_after)
-            else:
-                return
+        while (wait := await self._try_write(records)) is not None:
+            # Nobody sends a datagram again, so it waits here while the queue has room.
+            await asyncio.sleep(wait)
+
+    async def _try_write(self, records: list[LogRecord]) -> float | None:
+        """Write; returns the seconds to wait before trying again, or ``None`` once it is done."""
+        try:
+            await self._store.write(Batch(logs=records))
+        except StoreUnavailableError as error:
+            self._counters.reject("store_unavailable", str(error), time.time())
+            return error.retry_after
+        return None
 
     def _drop(self, count: int, why: str) -> None:
         if count:

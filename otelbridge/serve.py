@@ -1,0 +1,250 @@
+"""The bridge's process: receivers, store and page, started and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import ipaddress
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
+from otelbridge.receivers.http_server import HttpServer
+from otelbridge.receivers.intake import Held, Intake
+from otelbridge.receivers.otlp_grpc import GrpcReceiver
+from otelbridge.receivers.otlp_http import create_app as create_otlp_app
+from otelbridge.receivers.sockets import BindError, bind
+from otelbridge.receivers.udp import UdpReceiver
+from otelbridge.settings import Settings
+from otelbridge.store.protocol import Store, StoreError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+# Bodies between arrival and commit may take this many times the largest body.
+HELD_BODIES = 2
+STOP_SECONDS = 3
+CLOSE_SECONDS = 10.0
+# Threads that compute give way to the event loop after this many seconds instead of 5 ms: a socket
+# that is not read for long loses datagrams.
+SWITCH_SECONDS = 0.001
+
+
+class Bridge:
+    """Receivers, store and page of one process.
+
+    Args:
+        settings: ports of 0 let the system choose.
+        store: not opened yet; by default the one that the settings name.
+        create_web: makes the page's application; by default ``otelbridge.web.create_app``.
+
+    Attributes:
+        settings: as given, with the tokens that :meth:`start` settled.
+        store: where records are.
+        receivers: what each receiver took in and turned away.
+        senders: what is known of each UDP sender, by its name.
+        addresses: host and port by ``grpc``, ``http``, ``web`` and ``udp``, once started.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store | None = None,
+        create_web: Callable[[Bridge], ASGIApp] | None = None,
+    ) -> None:
+        self.settings = with_tokens(settings)
+        self.store = _open_store(self.settings) if store is None else store
+        self.receivers = [ReceiverCounters(name) for name in ("OTLP/gRPC", "OTLP/HTTP", "UDP")]
+        self.senders: dict[str, SenderCounters] = {}
+        self.addresses: dict[str, tuple[str, int]] = {}
+        self._create_web = create_web or _create_web
+        self._decoders = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        self._exit = contextlib.AsyncExitStack()
+
+    async def start(self) -> None:
+        """Bind every port, open the store, and begin to receive.
+
+        Raises:
+            BindError: a port cannot be bound.
+            StoreError: the store cannot be opened.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            await self._start(stack)
+            self._exit = stack.pop_all()
+
+    async def stop(self) -> None:
+        """Stop receiving, finish what was accepted, close the store; each within its time."""
+        await self._exit.aclose()
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        settings = self.settings
+        host = settings.host
+        # Ports first: a second bridge must not touch the first one's store.
+        http, web, udp, grpc = (
+            stack.enter_context(contextlib.closing(bind(host, *port)))
+            for port in (
+                (settings.http_port, "tcp", "OTLP/HTTP", "OTELBRIDGE_HTTP_PORT"),
+                (settings.web_port, "tcp", "page and API", "OTELBRIDGE_WEB_PORT"),
+                (settings.udp_port, "udp", "UDP lines", "OTELBRIDGE_UDP_PORT"),
+                (settings.grpc_port, "tcp", "OTLP/gRPC", "OTELBRIDGE_GRPC_PORT"),
+            )
+        )
+        stack.callback(self._decoders.shutdown, wait=False, cancel_futures=True)
+        await self.store.open()
+        stack.push_async_callback(self._close_store)
+
+        grpc_counters, http_counters, udp_counters = self.receivers
+        held = Held()
+        max_held = HELD_BODIES * settings.max_body_bytes
+
+        def intake(counters: ReceiverCounters) -> Intake:
+            return Intake(self.store, counters, self._decoders, held, max_held)
+
+        udp_receiver = UdpReceiver(self.store, udp_counters, self.senders, udp)
+        http_receiver = HttpServer(
+            create_otlp_app(
+                intake(http_counters),
+                token=settings.ingest_token,
+                max_body_bytes=settings.max_body_bytes,
+            ),
+            http,
+            STOP_SECONDS,
+        )
+        grpc_receiver = GrpcReceiver(
+            intake(grpc_counters),
+            token=settings.ingest_token,
+            max_body_bytes=settings.max_body_bytes,
+        )
+        self.addresses = {
+            name: (listener.getsockname()[0], listener.getsockname()[1])
+            for name, listener in (("http", http), ("web", web), ("udp", udp), ("grpc", grpc))
+        }
+        page = HttpServer(self._create_web(self), web, 1)
+
+        async def stop_all() -> None:
+            await asyncio.gather(
+                grpc_receiver.stop(STOP_SECONDS),
+                http_receiver.stop(),
+                udp_receiver.stop(STOP_SECONDS),
+                page.stop(),
+            )
+
+        stack.push_async_callback(stop_all)
+        await udp_receiver.start()
+        await http_receiver.start()
+        await page.start()
+        # gRPC binds for itself, so the port that was held for it is let go at the last moment.
+        grpc.close()
+        await grpc_receiver.start(*self.addresses["grpc"])
+
+    async def _close_store(self) -> None:
+        await asyncio.wait_for(self.store.close(), CLOSE_SECONDS)
+
+
+def with_tokens(settings: Settings) -> Settings:
+    """Settle the tokens: beyond loopback there is always one, and senders need it too."""
+    if is_loopback(settings.host):
+        return settings
+    token = settings.token or secrets.token_urlsafe(24)
+    return dataclasses.replace(settings, token=token, ingest_token=settings.ingest_token or token)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach a host's address."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def serve(settings: Settings) -> int:
+    """Run the bridge until SIGTERM or SIGINT.
+
+    A second SIGINT ends the process at once.
+
+    Returns:
+        the process's exit status.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        return asyncio.run(_serve(settings))
+    except (BindError, StoreError) as error:
+        print(f"otelbridge: {error}", file=sys.stderr)
+        return 1
+
+
+async def _serve(settings: Settings) -> int:
+    ending = asyncio.Event()
+
+    def interrupt() -> None:
+        if ending.is_set():
+            # What was acknowledged is committed, so nothing is lost that anybody relies on.
+            os._exit(128 + signal.SIGINT)
+        ending.set()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, ending.set)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    bridge = Bridge(settings)
+    await bridge.start()
+    try:
+        print(announcement(bridge, colour=sys.stdout.isatty()), flush=True)
+        await ending.wait()
+    finally:
+        await bridge.stop()
+    return 0
+
+
+def announcement(bridge: Bridge, *, colour: bool) -> str:
+    """Say where everything is, and how to send; the token stands in it once.
+
+    Args:
+        colour: for a terminal.
+    """
+    settings = bridge.settings
+    places = {name: _place(*address) for name, address in bridge.addresses.items()}
+    query = f"/?token={settings.token}" if settings.token else "/"
+    rows = [
+        ("open", f"http://{places['web']}{query}"),
+        ("OTLP/gRPC", places["grpc"]),
+        ("OTLP/HTTP", f"http://{places['http']}"),
+        ("UDP lines", places["udp"]),
+        ("store", settings.store),
+        ("send", f"export OTEL_EXPORTER_OTLP_ENDPOINT=http://{places['http']}"),
+    ]
+    if settings.ingest_token:
+        rows.append(("", "export OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20TOKEN"))
+    bold, dim, plain = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if colour else ("", "", "")
+    lines = [f"{bold}otelbridge{plain} is ready; Ctrl+C ends it"]
+    for name, text in rows:
+        emphasis = bold if name == "open" else ""
+        lines.append(f"  {dim}{name:<9}{plain}  {emphasis}{text}{plain if emphasis else ''}")
+    return "\n".join(lines)
+
+
+def _place(host: str, port: int) -> str:
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - every address: name one that others can use
+        host = socket.gethostname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _open_store(settings: Settings) -> Store:
+    from otelbridge.store import open_store
+
+    return open_store(settings)
+
+
+def _create_web(bridge: Bridge) -> ASGIApp:
+    from otelbridge.web import create_app
+
+    return create_app(bridge)

@@ -13,14 +13,14 @@ from otelbridge.receivers.lines import record_from_fields, record_from_text
 from otelbridge.receivers.parts import Incomplete, Reassembly, read_part
 from otelbridge.receivers.plain_json import parse_json
 from otelbridge.schema import (
-    ECS_VERSION_FIELD,
     EVENT_SEQUENCE,
     HOST_NAME,
+    MESSAGE,
     PART_ID,
     PROCESS_PID,
     SERVICE_NODE_NAME,
 )
-from otelbridge.store.records import LogRecord, Scope
+from otelbridge.store.records import LogRecord
 
 Address = tuple[str, int]
 
@@ -132,13 +132,11 @@ class DatagramReader:
     ) -> list[LogRecord]:
         part = read_part(fields) if PART_ID in fields and not joined else None
         name = self._sender(fields, address)
-        # The sequence is the datagram's, so a line joined from parts has none of its own.
-        if part is not None or ECS_VERSION_FIELD in fields:
-            sequence = fields.get(EVENT_SEQUENCE)
-            if type(sequence) is int and 0 < sequence < 2**63:
-                del fields[EVENT_SEQUENCE]
-                if not joined:
-                    self._count(name, sequence, address, now)
+        sequence = fields.get(EVENT_SEQUENCE)
+        # The number is the datagram's, so a line joined from parts has none of its own.
+        if type(sequence) is int and 0 < sequence < 2**63 and not joined:
+            del fields[EVENT_SEQUENCE]
+            self._count(name, sequence, address, now)
         if part is None:
             return [record_from_fields(fields, now)]
         line = self._reassembly.add(name, part, now / 1e9)
@@ -179,8 +177,8 @@ class DatagramReader:
     def _incomplete(self, line: Incomplete, now: int) -> LogRecord:
         message = f"{line.missing} of {line.count} parts of a line from {line.sender} never came"
         self._warn("incomplete_line", message, now)
-        attributes = {PART_ID: line.id, MISSING_PARTS: line.missing}
-        return LogRecord(now, line.text, attributes, {}, Scope())
+        fields = {MESSAGE: line.text, PART_ID: line.id, MISSING_PARTS: line.missing}
+        return record_from_fields(line.fields | fields, now)
 
     def _unpacked(self, data: bytes, now: int) -> bytes:
         """Undo the packing that GELF libraries apply: gzip or zlib, told by the first bytes."""

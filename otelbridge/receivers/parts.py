@@ -9,21 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from otelbridge.schema import PART_COUNT, PART_DATA, PART_ID, PART_NUMBER
+from otelbridge.schema import EVENT_SEQUENCE, PART_COUNT, PART_DATA, PART_ID, PART_NUMBER
 
 MAX_PARTS = 65_536
 # Bookkeeping of one part, in bytes, beside its text.
 _PART_COST = 128
+_PART_FIELDS = frozenset({PART_ID, PART_NUMBER, PART_COUNT, PART_DATA, EVENT_SEQUENCE})
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of a line: ``number`` from 1 to ``count``."""
+    """One part of a line: ``number`` from 1 to ``count``; ``fields`` name its sender."""
 
     id: str
     number: int
     count: int
     data: str
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,14 @@ class Incomplete:
 
     Attributes:
         text: what came, with marks in the gaps.
+        fields: what the first part to come said of the sender.
         missing: how many parts did not come.
     """
 
     sender: str
     id: str
     text: str
+    fields: dict[str, Any]
     missing: int
     count: int
 
@@ -47,6 +51,7 @@ class _Pending:
     sender: str
     id: str
     count: int
+    fields: dict[str, Any]
     since: float
     parts: dict[int, str] = field(default_factory=dict)
     cost: int = 0
@@ -64,7 +69,8 @@ def read_part(fields: dict[str, Any]) -> Part | None:
         and 1 <= number <= count <= MAX_PARTS
         and len(id) <= 256
     ):
-        return Part(id, number, count, data)
+        rest = {name: value for name, value in fields.items() if name not in _PART_FIELDS}
+        return Part(id, number, count, data, rest)
     return None
 
 
@@ -90,7 +96,7 @@ class Reassembly:
         key = (sender, part.id, part.count)
         line = self._pending.get(key)
         if line is None:
-            line = self._pending[key] = _Pending(sender, part.id, part.count, now)
+            line = self._pending[key] = _Pending(sender, part.id, part.count, part.fields, now)
         if part.number not in line.parts:
             cost = 4 * len(part.data) + _PART_COST
             line.parts[part.number] = part.data
@@ -133,7 +139,7 @@ def _incomplete(line: _Pending) -> Incomplete:
     if expected <= line.count:
         pieces.append(_mark(expected, line.count, line.count))
     missing = line.count - len(line.parts)
-    return Incomplete(line.sender, line.id, "".join(pieces), missing, line.count)
+    return Incomplete(line.sender, line.id, "".join(pieces), line.fields, missing, line.count)
 
 
 def _mark(first: int, last: int, count: int) -> str:

@@ -143,7 +143,7 @@ class UdpReceiver:
             self._counters.accept(logs=len(records), size=size, requests=taken)
 
     async def _write(self, records: list[LogRecord]) -> None:
-        while (wait := await self._try_write(records)) is not None:
+        while (wait := await self._try_write(records)) is not None:  # noqa: ASYNC110
             # Nobody sends a datagram again, so it waits here while the queue has room.
             await asyncio.sleep(wait)
 

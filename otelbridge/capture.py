@@ -1,0 +1,126 @@
+"""Taking every log record on its way to the program's own handlers, without the program noticing.
+
+Handlers put on the root logger would be noticed: ``logging.basicConfig`` does nothing once the
+root has a handler, ``dictConfig`` throws handlers away, Flask and Werkzeug leave out their own
+output where they find one, ``logging.lastResort`` falls silent, and loggers that do not propagate
+are missed. So records are taken one step earlier, where a logger hands a record to its handlers
+(:meth:`logging.Logger.callHandlers`). No logger's list of handlers is touched.
+
+The root logger's default level, WARNING, would keep INFO records from being made at all. Where the
+program left it at that, :func:`install` lowers it for our handlers and keeps from the program's
+handlers what they would not have seen.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+# Records of these loggers are about sending telemetry; sending them as telemetry might never end.
+# They still reach the program's own handlers.
+NOT_SENT = ("opentelemetry.", "otelbridge.")
+
+
+class LoweredLevel(int):
+    """A root level that is ours, not the program's; one the program sets is a plain ``int``."""
+
+    host_level: int
+
+    def __new__(cls, level: int, host_level: int) -> LoweredLevel:
+        """Make a level that equals ``level`` and remembers the program's own."""
+        made = super().__new__(cls, level)
+        made.host_level = host_level
+        return made
+
+
+class Capture:
+    """The one place through which every log record of the process passes.
+
+    Attributes:
+        handlers: what every record is given to, each by its own level.
+        replaced: tells of a handler that it need not be called, because one of ours writes the
+            same to the same place; asked with ``logging.lastResort`` too. ``None`` if none is.
+        rewrite: changes a record before our handlers get it.
+    """
+
+    def __init__(self, intercept: Callable[[logging.LogRecord], bool]) -> None:
+        """Prepare; nothing is captured before :meth:`install`.
+
+        Args:
+            intercept: is given every record first; where it returns true, nobody else is.
+        """
+        self.handlers: tuple[logging.Handler, ...] = ()
+        self.replaced: Callable[[logging.Handler | None], bool] | None = None
+        self.rewrite: Callable[[logging.LogRecord], logging.LogRecord] | None = None
+        self._intercept = intercept
+        self._original: Callable[[logging.Logger, logging.LogRecord], None] | None = None
+        self._wrapper: Any = None
+
+    def install(self, handlers: Iterable[logging.Handler], level: int) -> None:
+        """Start handing every record to ``handlers``.
+
+        Args:
+            handlers: handlers that no logger has.
+            level: the root logger's level from now on, where the program has neither set one nor
+                added handlers.
+        """
+        self.handlers = tuple(handlers)
+        original = logging.Logger.callHandlers
+        self._original = original
+
+        def call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
+            if self._intercept(record):
+                return
+            self.take(record)
+            if self._host_wants(logger, record):
+                original(logger, record)
+
+        self._wrapper = call_handlers
+        logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign, assignment]
+        root = logging.root
+        if root.level == logging.WARNING and not root.handlers and level < logging.WARNING:
+            root.setLevel(LoweredLevel(level, root.level))
+
+    def remove(self) -> None:
+        """Stop; the logging module is as it was, unless somebody else has wrapped it since."""
+        self.handlers = ()
+        self.replaced = None
+        if self._original is not None and logging.Logger.callHandlers is self._wrapper:
+            logging.Logger.callHandlers = self._original  # type: ignore[method-assign, assignment]
+        if isinstance(logging.root.level, LoweredLevel):
+            logging.root.setLevel(logging.root.level.host_level)
+
+    def take(self, record: logging.LogRecord) -> None:
+        """Hand a record to our handlers, and to nobody else."""
+        if not self.handlers or record.name.startswith(NOT_SENT):
+            return
+        if self.rewrite is not None:
+            record = self.rewrite(record)
+        for handler in self.handlers:
+            if record.levelno >= handler.level:
+                # Handlers report their own failures (handleError), so none reaches the program.
+                handler.handle(record)
+
+    def _host_wants(self, logger: logging.Logger, record: logging.LogRecord) -> bool:
+        lowered = logging.root.level
+        if isinstance(lowered, LoweredLevel) and record.levelno < lowered.host_level:
+            node: logging.Logger | None = logger
+            while node is not None and not node.level:
+                node = node.parent
+            if node is logging.root:
+                return False
+        return self.replaced is None or self._reaches_another(logger, self.replaced)
+
+    def _reaches_another(
+        self, logger: logging.Logger, replaced: Callable[[logging.Handler | None], bool]
+    ) -> bool:
+        node: logging.Logger | None = logger
+        found = False
+        while node is not None:
+            for handler in node.handlers:
+                found = True
+                if not replaced(handler):
+                    return True
+            node = node.parent if node.propagate else None
+        return not found and not replaced(logging.lastResort)

@@ -1,0 +1,205 @@
+"""Flask: a span for every request, and two log lines that tell what was asked and answered.
+
+Spans and the request metrics are made by OpenTelemetry's own Flask instrumentation. This module
+puts it where it belongs (first in, last out, so that everything a program does during a request
+happens inside its span), keeps secrets in queries out of its attributes, and writes
+
+    Request GET http://127.0.0.1:5000/orders?token=***
+    Response 200 OK
+
+through the app's own logger, at INFO, exactly once each for every request, whatever its end.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+import flask
+from opentelemetry import trace
+from opentelemetry.instrumentation.flask import FlaskInstrumentor
+
+from otelbridge.frameworks.urls import redact_query, redact_url
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+_STATE: Final = "otelbridge.request"
+_MARK: Final = "otelbridge"
+# Set by OpenTelemetry's instrumentation on requests that have a span; those whose URL is excluded
+# (OTEL_PYTHON_FLASK_EXCLUDED_URLS) have none.
+_SPAN: Final = "opentelemetry-flask.span_key"
+_INTERNAL_ERROR: Final = f"500 {HTTPStatus.INTERNAL_SERVER_ERROR.phrase.upper()}"
+
+_lock = threading.Lock()
+
+
+class RequestState:
+    """What is known of one request between its two lines."""
+
+    __slots__ = ("answered", "fields", "started")
+
+    def __init__(self, request: flask.Request) -> None:
+        """Start the clock."""
+        self.started = perf_counter()
+        self.answered = False
+        self.fields: dict[str, Any] = {
+            "http.request.method": request.method,
+            "url.full": redact_url(request.url),
+        }
+        if request.url_rule is not None:
+            self.fields["http.route"] = request.url_rule.rule
+
+
+def instrument_app(
+    app: flask.Flask,
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    request_log: bool = True,
+    report: Callable[[logging.LogRecord], None] | None = None,
+) -> None:
+    """Instrument one app; a second time does nothing.
+
+    Args:
+        app: the app, before its first request.
+        tracer_provider: the global one by default.
+        meter_provider: the global one by default.
+        request_log: whether to write the two lines. The response's carries
+            ``http.server.request.duration``, in seconds, as the metric of that name does.
+        report: is given the ERROR record of an exception that Flask passes on to the server
+            without logging it, as it does in debug mode.
+    """
+    with _lock:
+        if app.extensions.get(_MARK):
+            return
+        app.extensions[_MARK] = True
+        if not getattr(app, "_is_instrumented_by_opentelemetry", False):
+            FlaskInstrumentor.instrument_app(  # type: ignore[no-untyped-call]
+                app,
+                tracer_provider=tracer_provider,
+                meter_provider=meter_provider,
+                enable_commenter=False,
+            )
+            _move_to_front(app.before_request_funcs, getattr(app, "_before_request", None))
+            _move_to_front(app.teardown_request_funcs, getattr(app, "_teardown_request", None))
+        _add_request_lines(app, request_log, report)
+
+
+def instrument_every_app(prepare: Callable[[flask.Flask], None]) -> None:
+    """Have every app that answers a request instrumented, whenever and however it was made.
+
+    Args:
+        prepare: is given each app before its first request.
+    """
+    answer = flask.Flask.__call__
+
+    def call(app: flask.Flask, environ: Any, start_response: Any) -> Any:
+        if _MARK not in app.extensions:
+            prepare(app)
+        return answer(app, environ, start_response)
+
+    flask.Flask.__call__ = call  # type: ignore[method-assign, assignment]
+
+
+def writes_to_console(handler: logging.Handler | None) -> bool:
+    """Tell whether a handler is one that Flask or Werkzeug adds where a program has none."""
+    return (
+        handler is flask.logging.default_handler or type(handler).__module__ == "werkzeug._internal"
+    )
+
+
+def _add_request_lines(
+    app: flask.Flask, request_log: bool, report: Callable[[logging.LogRecord], None] | None
+) -> None:
+    def before_request() -> None:
+        request = flask.request
+        if _SPAN not in request.environ:
+            return
+        state = request.environ[_STATE] = RequestState(request)
+        _redact_span(request)
+        if request_log:
+            app.logger.info(
+                "Request %s %s", request.method, state.fields["url.full"], extra=state.fields
+            )
+
+    def after_request(response: flask.Response) -> flask.Response:
+        answer(response.status, response.status_code)
+        return response
+
+    def teardown_request(error: BaseException | None) -> None:
+        state: RequestState | None = flask.request.environ.get(_STATE)
+        if error is None or state is None or state.answered:
+            return
+        # Flask passes the exception on (debug, PROPAGATE_EXCEPTIONS): the server will answer 500.
+        trace.get_current_span().set_attribute("http.response.status_code", 500)
+        if report is not None and not isinstance(error, SystemExit | KeyboardInterrupt):
+            report(_exception_record(app, error))
+        answer(_INTERNAL_ERROR, 500)
+
+    def answer(status: str, status_code: int) -> None:
+        state: RequestState | None = flask.request.environ.get(_STATE)
+        if state is None or state.answered:
+            return
+        state.answered = True
+        if request_log:
+            fields = {
+                **state.fields,
+                "http.response.status_code": status_code,
+                "http.server.request.duration": round(perf_counter() - state.started, 6),
+            }
+            app.logger.info("Response %s", status, extra=fields)
+
+    # Flask calls before_request functions in order, the other two kinds in reverse order. Ours
+    # follow the span's start at once, see the response that all others have finished with, and
+    # come just before the span's end.
+    hooks = app.before_request_funcs.setdefault(None, [])
+    hooks.insert(_position(hooks, getattr(app, "_before_request", None)), before_request)
+    app.after_request_funcs.setdefault(None, []).insert(0, after_request)
+    ends = app.teardown_request_funcs.setdefault(None, [])
+    ends.insert(_position(ends, getattr(app, "_teardown_request", None)), teardown_request)
+
+
+def _exception_record(app: flask.Flask, error: BaseException) -> logging.LogRecord:
+    """Make the record that Flask writes of an exception it answers with 500 itself."""
+    return app.logger.makeRecord(
+        app.logger.name,
+        logging.ERROR,
+        flask.app.__file__,
+        0,
+        "Exception on %s [%s]",
+        (flask.request.path, flask.request.method),
+        (type(error), error, error.__traceback__),
+        "log_exception",
+    )
+
+
+def _redact_span(request: flask.Request) -> None:
+    query = request.query_string.decode("latin-1")
+    redacted = redact_query(query)
+    if redacted == query:
+        return
+    span = trace.get_current_span()
+    attributes = getattr(span, "attributes", None) or {}
+    for name in ("url.query", "url.full", "http.url", "http.target"):
+        if name in attributes:
+            value = str(attributes[name])
+            span.set_attribute(
+                name, redact_query(value) if name == "url.query" else redact_url(value)
+            )
+
+
+def _move_to_front(hooks: dict[Any, list[Any]], hook: Any) -> None:
+    registered = hooks.get(None, [])
+    if hook in registered:
+        registered.remove(hook)
+        registered.insert(0, hook)
+
+
+def _position(hooks: list[Any], hook: Any) -> int:
+    return hooks.index(hook) + 1 if hook in hooks else 0

@@ -1,0 +1,70 @@
+"""Keeping secrets in URLs out of telemetry."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Final
+from urllib.parse import unquote_plus
+
+MASK: Final = "***"
+
+_SECRET_NAME: Final = re.compile(
+    r"(?:^|[_.\-\[]|(?<=[a-z])(?=[A-Z]))"
+    r"(?i:token|password|passwd|pwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|auth|authorization|credentials?|signature|sig|session|session[_-]?id|jwt)\]?$"
+)
+_USER_INFO: Final = re.compile(r"(?<=://)[^/?#@\s]+@")
+_PARAMETER_IN_TEXT: Final = re.compile(r"""(?<=[?&;])([^=&;\s"'<>]+)=([^&;\s"'<>]+)""")
+
+# Loggers of servers whose lines hold the request's address as the client sent it.
+ACCESS_LOGGERS: Final = frozenset({"werkzeug", "gunicorn.access"})
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether a query parameter's value is a secret, by its name, percent-encoded or not."""
+    return _SECRET_NAME.search(unquote_plus(name)) is not None
+
+
+def redact_query(query: str) -> str:
+    """Write ``***`` for the value of every secret in a query string (without its ``?``)."""
+    if "=" not in query:
+        return query
+    return re.sub(
+        r"([^=&;]+)=([^&;]*)",
+        lambda found: f"{found[1]}={MASK}" if found[2] and is_secret(found[1]) else found[0],
+        query,
+    )
+
+
+def redact_url(url: str) -> str:
+    """Write ``***`` for the secrets in a URL's query, and leave out ``user:password@``."""
+    address, mark, query = url.partition("?")
+    address = _USER_INFO.sub("", address)
+    if not mark:
+        return address
+    query, fragment_mark, fragment = query.partition("#")
+    return f"{address}?{redact_query(query)}{fragment_mark}{fragment}"
+
+
+def redact_access_record(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a server's access record without the secrets of the request's query.
+
+    Returns:
+        The record itself where there are none, else a changed copy; the program's own handlers
+        go on writing what they always wrote.
+    """
+    if record.name not in ACCESS_LOGGERS:
+        return record
+    try:
+        text = record.getMessage()
+    except Exception:
+        return record  # whoever formats the record next deals with it
+    redacted = _PARAMETER_IN_TEXT.sub(
+        lambda found: f"{found[1]}={MASK}" if is_secret(found[1]) else found[0], text
+    )
+    if redacted == text:
+        return record
+    changed = logging.makeLogRecord(record.__dict__)
+    changed.msg, changed.args = redacted, ()
+    return changed

@@ -1,0 +1,251 @@
+"""The otlp sink: logs, spans and metrics by OTLP over gRPC, HTTP/protobuf or HTTP/JSON.
+
+The sending itself is done by OpenTelemetry's own exporters, which read their standard variables
+(certificates, compression, time-outs). Around them, this module adds what a host program needs:
+
+- An exporter is made at the first export, in the process that exports, and anew after a fork. So
+  ``import otelbridge`` loads neither grpc nor requests, and no connection is shared by two
+  processes.
+- While the destination does not answer, logs and spans stay in the queue and are tried again;
+  when the queue is full the oldest go first. The program's log says so once a minute.
+- At the end of the process nothing waits longer than allowed, and not at all for a destination
+  that accepts no connection.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.exporter.otlp.common._aggregation import _get_aggregation, _get_temporality
+from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from otelbridge.sinks.otlp_exporters import (
+    Signal,
+    accepts_connections,
+    build_exporter,
+    endpoint_of,
+    headers_of,
+    protocol_of,
+)
+from otelbridge.sinks.otlp_trouble import Trouble, TroubleReport, overheard
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk._logs import ReadableLogRecord
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from otelbridge.settings import Settings
+
+_PAUSE_SECONDS: Final = 1.0
+# What an exporter that was interrupted gets to return.
+_ABORT_SECONDS: Final = 0.3
+
+
+class Destination:
+    """The stock exporter of one signal, with what surrounds it.
+
+    Attributes:
+        signal: ``logs``, ``traces`` or ``metrics``.
+        delivered: how many records this process had accepted by the destination.
+        dropped: how many it gave up.
+    """
+
+    def __init__(
+        self,
+        signal: Signal,
+        settings: Settings,
+        report: TroubleReport,
+        protocol: str | None = None,
+    ) -> None:
+        """Remember where to send; nothing is opened yet.
+
+        Args:
+            signal: what is sent.
+            settings: where to and how; the signal's own standard variables win.
+            report: what goes wrong is told to it.
+            protocol: ``grpc``, ``http/protobuf`` or ``http/json``; wins over all settings.
+        """
+        self.signal = signal
+        self.protocol = protocol or protocol_of(signal, settings)
+        self.endpoint = endpoint_of(signal, settings, self.protocol)
+        self.report = report
+        self.delivered = 0
+        self.dropped = 0
+        self._headers = headers_of(signal, settings)
+        self._exporter: Any = None
+        self._pid = 0
+        self._failing = False
+        self._parents: list[Any] = []
+        self._finishing = threading.Event()
+
+    def send(self, batch: Any, count: int, success: Any, *, retry: bool) -> bool:
+        """Send a batch, on the thread that calls.
+
+        Args:
+            batch: what the stock exporter takes.
+            count: how many records it holds.
+            success: the stock exporter's result for success.
+            retry: whether to keep trying while the destination does not answer.
+
+        Returns:
+            Whether the destination accepted it.
+        """
+        while True:
+            trouble = self._try(batch, success)
+            if trouble is None:
+                self.delivered += count
+                if self._failing:
+                    self._failing = False
+                    self.report.recovered(self.endpoint)
+                return True
+            self._failing = True
+            if not retry or not trouble.transient or self._finishing.is_set():
+                self.give_up(count, trouble.reason)
+                return False
+            self.report.waiting(self.endpoint, trouble.reason)
+            self._finishing.wait(_PAUSE_SECONDS)
+
+    def give_up(self, count: int, reason: str) -> None:
+        """Count records that will not be sent, and say so."""
+        self.dropped += count
+        self.report.dropped(self.signal, count, self.endpoint, reason)
+
+    def finish(self, deadline: float, reachable: dict[str, bool]) -> None:
+        """Have what is left sent without further patience.
+
+        Args:
+            deadline: ``time.monotonic`` seconds until which an answer may take. A destination
+                that accepts no connection is given up at once.
+            reachable: what is known already of hosts and ports; what is found out is added.
+        """
+        if self._failing or not self.delivered:
+            place = self.endpoint.removesuffix(f"/v1/{self.signal}")
+            if place not in reachable:
+                remaining = deadline - time.monotonic()
+                reachable[place] = accepts_connections(self.endpoint, self.protocol, remaining)
+            if not reachable[place]:
+                self.abort()
+        self._finishing.set()
+
+    def patience(self, deadline: float) -> float:
+        """Return the seconds that are worth waiting for this destination until ``deadline``."""
+        worth = _ABORT_SECONDS if isinstance(self._exporter, _Closed) else float("inf")
+        return max(0.0, min(deadline - time.monotonic(), worth))
+
+    def abort(self) -> None:
+        """Send no more, and interrupt the exporter where it waits to try again."""
+        self._finishing.set()
+        exporter, own = self._exporter, self._pid == os.getpid()
+        self._exporter, self._pid = _Closed(), os.getpid()
+        if exporter is not None and own:
+            with overheard():
+                exporter.shutdown()
+
+    def start_afresh(self) -> None:
+        """Forget what belongs to the parent process, in the child after a fork."""
+        self._finishing = threading.Event()
+        self._failing = False
+        self.delivered = self.dropped = 0
+
+    def _try(self, batch: Any, success: Any) -> Trouble | None:
+        with overheard() as said:
+            try:
+                if self._exporter is None or self._pid != os.getpid():
+                    self._replace_exporter()
+                if self._exporter.export(batch) is success:
+                    return None
+            except Exception as error:
+                # A wrong certificate or compression, a library that is missing: not transient.
+                return Trouble(f"{type(error).__name__}: {error}", transient=False)
+        return Trouble.from_records(said)
+
+    def _replace_exporter(self) -> None:
+        if self._exporter is not None:
+            # The parent process's connection is not ours to close: gRPC must not tear it down here.
+            self._parents.append(self._exporter)
+        exporter = build_exporter(self.signal, self.protocol, self.endpoint, self._headers)
+        self._exporter, self._pid = exporter, os.getpid()
+
+
+class _Closed:
+    """Stands where an exporter was after the end; accepts nothing."""
+
+    def export(self, batch: Any) -> None:
+        return None
+
+    def shutdown(self) -> None:
+        return None
+
+
+class OTLPLogRecordExporter(LogRecordExporter):
+    """Sends log records to a :class:`Destination`."""
+
+    def __init__(self, destination: Destination) -> None:
+        """Send to ``destination``."""
+        self.destination = destination
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        """Send a batch; returns when it is accepted or given up."""
+        sent = self.destination.send(batch, len(batch), LogRecordExportResult.SUCCESS, retry=True)
+        return LogRecordExportResult.SUCCESS if sent else LogRecordExportResult.FAILURE
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Do nothing: nothing is kept here."""
+        return True
+
+    def shutdown(self) -> None:
+        """Close the connection."""
+        self.destination.abort()
+
+
+class OTLPSpanExporter(SpanExporter):
+    """Sends spans to a :class:`Destination`."""
+
+    def __init__(self, destination: Destination) -> None:
+        """Send to ``destination``."""
+        self.destination = destination
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send a batch; returns when it is accepted or given up."""
+        sent = self.destination.send(spans, len(spans), SpanExportResult.SUCCESS, retry=True)
+        return SpanExportResult.SUCCESS if sent else SpanExportResult.FAILURE
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Do nothing: nothing is kept here."""
+        return True
+
+    def shutdown(self) -> None:
+        """Close the connection."""
+        self.destination.abort()
+
+
+class OTLPMetricExporter(MetricExporter):
+    """Sends metrics to a :class:`Destination`; what fails is not tried again, the next will do."""
+
+    def __init__(self, destination: Destination) -> None:
+        """Send to ``destination``; temporality and aggregation by the standard variables."""
+        super().__init__(
+            preferred_temporality=_get_temporality(None),
+            preferred_aggregation=_get_aggregation(None),
+        )
+        self.destination = destination
+
+    def export(
+        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
+    ) -> MetricExportResult:
+        """Send one reading."""
+        sent = self.destination.send(metrics_data, 1, MetricExportResult.SUCCESS, retry=False)
+        return MetricExportResult.SUCCESS if sent else MetricExportResult.FAILURE
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Do nothing: nothing is kept here."""
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Close the connection."""
+        self.destination.abort()

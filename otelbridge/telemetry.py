@@ -1,0 +1,282 @@
+"""One call that turns a program's requests, logs and processes into telemetry."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import time
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from otelbridge.settings import Settings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from otelbridge.capture import Capture
+    from otelbridge.pipeline import Pipeline
+    from otelbridge.process_metrics import ProcessMetrics
+
+_logger = logging.getLogger(__name__)
+_lock = threading.RLock()
+_handle: Instrumentation | None = None
+
+
+def instrument(app: Flask | None = None, **overrides: Any) -> Instrumentation:
+    """Send this process's logs, spans and metrics to the configured sinks.
+
+    Call it once, early, in every process or before they are forked; a second call returns the
+    same handle, and instruments its app too. Without ``app``, every Flask app of the process is
+    instrumented when it gets its first request.
+
+    The standard ``OTEL_*`` variables apply; with ``OTEL_SDK_DISABLED=true`` nothing is done. A
+    tracer, logger or meter provider that the program has set before is used as it is. The
+    program's own logging goes on unchanged: see :mod:`otelbridge.capture`.
+
+    A variable with a value that is not allowed must not keep a program from starting: it is named
+    in one line on stderr, and its default taken. A wrong override is a mistake in the program and
+    raises.
+
+    Args:
+        app: a Flask app, before its first request.
+        overrides: settings by their field names in :class:`otelbridge.settings.Settings`, such as
+            ``service_name="shop"`` or ``sinks="otlp,console"``. They win over the environment.
+
+    Returns:
+        A handle to flush and to end it with.
+
+    Raises:
+        SettingsError: an override is unknown or its value not allowed.
+    """
+    global _handle
+    with _lock:
+        if _handle is None:
+            _handle = Instrumentation(_settings(overrides), app)
+        elif overrides:
+            _logger.warning(
+                "instrument() was called before; these settings are ignored now: %s",
+                ", ".join(sorted(overrides)),
+            )
+        if app is not None:
+            _handle.instrument_app(app)
+        return _handle
+
+
+def shutdown(timeout: float | None = None) -> bool:
+    """Send what is left and stop; does nothing if :func:`instrument` was not called.
+
+    Args:
+        timeout: seconds this may take; ``OTELBRIDGE_SHUTDOWN_TIMEOUT`` by default.
+    """
+    return True if _handle is None else _handle.shutdown(timeout)
+
+
+class Instrumentation:
+    """What :func:`instrument` has set up; ends itself with the process.
+
+    Attributes:
+        settings: what it was set up by.
+        active: whether telemetry is sent.
+    """
+
+    def __init__(self, settings: Settings, app: Flask | None = None) -> None:
+        """Set everything up; what goes wrong is logged, and the program runs without telemetry."""
+        self.settings = settings
+        self.active = False
+        self._pipeline: Pipeline | None = None
+        self._capture: Capture | None = None
+        self._process_metrics: ProcessMetrics | None = None
+        self._handlers: list[logging.Handler] = []
+        self._resource: dict[str, Any] = {}
+        self._named = False
+        if settings.sdk_disabled:
+            return
+        try:
+            self._start(app)
+        except Exception:
+            _logger.exception("could not start; the program runs without telemetry")
+
+    def instrument_app(self, app: Flask) -> None:
+        """Instrument one more app; a second time does nothing."""
+        if not self.active or self._pipeline is None or self._capture is None:
+            return
+        from otelbridge.frameworks.clients import disabled_instrumentations
+
+        if "flask" in disabled_instrumentations():
+            return
+        from otelbridge.frameworks import flask
+
+        if not self._named:
+            self._named = True
+            self._set_resource({"service.name": app.name})
+        flask.instrument_app(
+            app,
+            tracer_provider=self._pipeline.tracer_provider,
+            meter_provider=self._pipeline.meter_provider,
+            request_log=self.settings.request_log,
+            report=self._capture.take,
+        )
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Send what is queued.
+
+        Args:
+            timeout: seconds this may take.
+
+        Returns:
+            Whether everything was accepted in time.
+        """
+        if not self.active or self._pipeline is None:
+            return True
+        for handler in self._handlers:
+            handler.flush()
+        return self._pipeline.flush(timeout)
+
+    def shutdown(self, timeout: float | None = None) -> bool:
+        """Send what is left and stop, for good: the process is not instrumented again.
+
+        Args:
+            timeout: seconds this may take; ``OTELBRIDGE_SHUTDOWN_TIMEOUT`` by default.
+
+        Returns:
+            Whether everything was accepted.
+        """
+        with _lock:
+            if not self.active or self._pipeline is None:
+                return True
+            self.active = False
+        atexit.unregister(self.shutdown)
+        if timeout is None:
+            timeout = self.settings.shutdown_timeout
+        deadline = time.monotonic() + timeout
+        if self._capture is not None:
+            self._capture.handlers = ()
+        done = self._pipeline.shutdown(deadline)
+        if self._capture is not None and done:
+            # Else an exporter may still be at work, and what it logs must not reach the program.
+            self._capture.remove()
+        for handler in self._handlers:
+            handler.flush()
+            handler.close()
+        return done
+
+    def _start(self, app: Flask | None) -> None:
+        # Imported here, so that `import otelbridge` stays light.
+        from otelbridge.capture import Capture
+        from otelbridge.frameworks.clients import (
+            disabled_instrumentations,
+            instrument_clients,
+            when_imported,
+        )
+        from otelbridge.frameworks.urls import redact_access_record
+        from otelbridge.pipeline import Pipeline
+        from otelbridge.resource import build_resource, has_own_name
+        from otelbridge.sinks.otlp_trouble import overhear
+
+        # The stable semantic conventions for HTTP, unless the user asks for others.
+        os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+        settings = self.settings
+        resource = build_resource(settings, app.name if app is not None else None)
+        self._resource = dict(resource.attributes)
+        self._named = app is not None or has_own_name(settings)
+        self._pipeline = Pipeline(settings, resource)
+        self._handlers = self._build_handlers()
+        self._capture = Capture(overhear)
+        self._capture.rewrite = redact_access_record
+        self._capture.install(self._handlers, getattr(logging, settings.log_level.upper()))
+        if self._pipeline.meter_provider is not None:
+            from otelbridge.process_metrics import start_process_metrics
+
+            self._process_metrics = start_process_metrics(self._pipeline.meter_provider)
+        self.active = True
+        disabled = disabled_instrumentations()
+        instrument_clients(self._pipeline.tracer_provider, self._pipeline.meter_provider)
+        if "flask" not in disabled:
+            when_imported("flask", self._watch_flask)
+        if hasattr(os, "register_at_fork"):
+            # After the providers have registered theirs, which these build upon.
+            os.register_at_fork(
+                before=self._pipeline.before_fork,
+                after_in_parent=self._pipeline.after_fork_in_parent,
+                after_in_child=self._after_fork,
+            )
+        atexit.register(self.shutdown)
+
+    def _build_handlers(self) -> list[logging.Handler]:
+        assert self._pipeline is not None
+        settings = self.settings
+        handlers: list[logging.Handler] = []
+        if self._pipeline.logger_provider is not None:
+            from otelbridge.sinks.otlp_logging import OTLPHandler
+
+            handlers.append(
+                OTLPHandler(
+                    self._pipeline.logger_provider, value_max_chars=settings.value_max_chars
+                )
+            )
+        if "udp" in settings.sinks:
+            from otelbridge.sinks.udp import UDPHandler
+
+            handlers.append(
+                UDPHandler(address=settings.udp_endpoint, max_bytes=settings.udp_max_bytes)
+            )
+        if "file" in settings.sinks:
+            from otelbridge.sinks.file import FileHandler
+
+            handlers.append(
+                FileHandler(
+                    settings.file_path,
+                    max_bytes=settings.file_max_bytes,
+                    backups=settings.file_backups,
+                )
+            )
+        if "console" in settings.sinks:
+            from otelbridge.sinks.console import ConsoleHandler
+
+            handlers.append(ConsoleHandler(format=settings.console_format))
+        return handlers
+
+    def _watch_flask(self) -> None:
+        from otelbridge.frameworks import flask
+
+        flask.instrument_every_app(self.instrument_app)
+        if self._capture is not None and "console" in self.settings.sinks:
+            self._capture.replaced = flask.writes_to_console
+
+    def _set_resource(self, attributes: dict[str, Any]) -> None:
+        self._resource.update(attributes)
+        if self._pipeline is not None:
+            self._pipeline.update_resource(attributes)
+        for handler in self._handlers:
+            set_resource = getattr(handler.formatter, "set_resource", None)
+            if set_resource is not None:
+                set_resource(self._resource)
+
+    def _after_fork(self) -> None:
+        if not self.active or self._pipeline is None:
+            return
+        from otelbridge.resource import process_attributes
+
+        self._pipeline.after_fork_in_child()
+        self._set_resource(process_attributes())
+        if self._process_metrics is not None:
+            self._process_metrics.measure_this_process()
+
+
+def _settings(overrides: dict[str, Any]) -> Settings:
+    """Read the settings; wrong variables are named on stderr and left out, overrides raise."""
+    read_settings({}, **overrides)
+    environ = dict(os.environ)
+    for spec in fields(Settings):
+        variable = spec.metadata["variable"]
+        if variable not in environ:
+            continue
+        try:
+            read_settings({variable: environ[variable]})
+        except SettingsError as error:
+            print(f"otelbridge: {error}; its default is used", file=sys.stderr)
+            del environ[variable]
+    return read_settings(environ, **overrides)

@@ -1,0 +1,15 @@
+"""Fixtures for every test; this folder's own modules (``otlp_receiver``) are importable by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from otlp_receiver import OTLPReceiver
+
+
+@pytest.fixture
+def otlp_receiver() -> Iterator[OTLPReceiver]:
+    """An OTLP receiver, listening for HTTP and gRPC."""
+    with OTLPReceiver() as receiver:
+        yield receiver

@@ -142,3 +142,9 @@ CREATE TABLE field_names (
     PRIMARY KEY (signal, name)
 ) WITHOUT ROWID;
 """
+
+
+def statements() -> list[str]:
+    """The statements that make the tables of a new file."""
+    without_comments = "\n".join(line.split("--")[0].rstrip() for line in TABLES.splitlines())
+    return [part.strip() for part in without_comments.split(";") if part.strip()]

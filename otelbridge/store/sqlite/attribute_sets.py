@@ -1,0 +1,220 @@
+"""Sets of attributes that repeat, kept once.
+
+The writer names sets by number through :class:`SetWriter`; readers turn numbers back into sets
+through :class:`SetReader`. A number is never given twice, so both may remember what they saw.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from otelbridge import schema
+from otelbridge.store.records import Attributes, LogRecord, Scope
+from otelbridge.store.sqlite.json_text import dumps_sorted, loads
+from otelbridge.store.sqlite.rows import scope_object, scope_of, storable
+
+# A call site's attributes are worth a set of their own once they have come this often. Threads
+# that live for one request never get there, and their names stay with their records.
+STEADY = 8
+_MOST_REMEMBERED = 20_000
+
+_CODE = ("code.file.path", "code.line.number", "code.function.name")
+_THREAD = ("thread.id", "thread.name")
+_ABSENT = ()
+_NO_CODE = (_ABSENT, _ABSENT, _ABSENT)
+
+
+class SetWriter:
+    """Numbers sets inside the writer's transactions.
+
+    What a transaction added is remembered only by :meth:`commit`; :meth:`rollback` forgets it.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._known: dict[Any, tuple[int, int]] = {}
+        self._new: dict[Any, tuple[int, int]] = {}
+        self._by_identity: dict[int, tuple[Any, int]] = {}
+        self._seen: dict[Any, int] = {}
+        self._hour = 0
+
+    def begin(self, now: int) -> None:
+        """Start a transaction at ``now``, seconds since the epoch."""
+        self._hour = now - now % 3600
+        self._by_identity.clear()
+        self._new.clear()
+
+    def commit(self) -> None:
+        if len(self._known) + len(self._new) > _MOST_REMEMBERED:
+            self._known.clear()
+        self._known.update(self._new)
+        self.rollback()
+
+    def rollback(self) -> None:
+        self._new.clear()
+        self._by_identity.clear()
+
+    def forget(self) -> None:
+        """Forget everything: rows of ``attribute_sets`` may have gone."""
+        self._known.clear()
+        self.rollback()
+
+    def resource(self, attributes: Attributes) -> int:
+        """The number of a resource."""
+        # Records of one request share the very dict, so most calls end here. The dict is kept
+        # beside its number so that its identity cannot pass to another one meanwhile.
+        found = self._by_identity.get(id(attributes))
+        if found is not None:
+            return found[1]
+        text = dumps_sorted(attributes)
+        number = self._number(
+            "resource",
+            text,
+            _text_or_none(attributes.get("service.name")),
+            _text_or_none(attributes.get("service.instance.id")),
+        )
+        self._by_identity[id(attributes)] = (attributes, number)
+        return number
+
+    def scope(self, scope: Scope) -> int:
+        """The number of a scope."""
+        found = self._by_identity.get(id(scope))
+        if found is not None:
+            return found[1]
+        number = self._number("scope", dumps_sorted(scope_object(scope)))
+        self._by_identity[id(scope)] = (scope, number)
+        return number
+
+    def split(self, record: LogRecord) -> tuple[int | None, Attributes]:
+        """Split a log's attributes into its call site's set and what the row keeps itself.
+
+        Returns:
+            The set's number, or ``None`` where the call site is not steady yet, and the rest.
+        """
+        attributes = record.attributes
+        uid = record.uid
+        kept = attributes
+        if uid and attributes.get(schema.RECORD_UID) == uid.hex():
+            kept = {k: v for k, v in attributes.items() if k != schema.RECORD_UID}
+        get = kept.get
+        code = (
+            get("code.file.path", _ABSENT),
+            get("code.line.number", _ABSENT),
+            get("code.function.name", _ABSENT),
+        )
+        if code == _NO_CODE:
+            return None, kept
+        thread = (get("thread.id", _ABSENT), get("thread.name", _ABSENT))
+        if not _plain(code):
+            return None, kept
+        names: tuple[str, ...]
+        key: Any
+        if _plain(thread) and self._steady((code, thread)):
+            names, key = _CODE + _THREAD, (code, thread)
+        elif self._steady((code, None)):
+            names, key = _CODE, (code, None)
+        else:
+            return None, kept
+        rest = {k: v for k, v in kept.items() if k not in names}
+        found = self._known.get(key) or self._new.get(key)
+        if found is not None and found[1] == self._hour:
+            return found[0], rest
+        origin = {k: kept[k] for k in names if k in kept}
+        number = self._number("origin", dumps_sorted(origin))
+        self._new[key] = (number, self._hour)
+        return number, rest
+
+    def _steady(self, key: Any) -> bool:
+        if key in self._known or key in self._new:
+            return True
+        count = self._seen.get(key, 0) + 1
+        if len(self._seen) >= _MOST_REMEMBERED:
+            self._seen.clear()
+        self._seen[key] = count
+        return count > STEADY
+
+    def _number(
+        self, kind: str, text: str, service: str | None = None, instance: str | None = None
+    ) -> int:
+        key = (kind, text)
+        found = self._new.get(key) or self._known.get(key)
+        if found is not None and found[1] == self._hour:
+            return found[0]
+        row = self._connection.execute(
+            "SELECT id, used FROM attribute_sets WHERE kind = ? AND attributes = ?", key
+        ).fetchone()
+        if row is None:
+            number = self._connection.execute(
+                "INSERT INTO attribute_sets (kind, attributes, service, instance, used)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (kind, text, service, instance, self._hour),
+            ).lastrowid
+            assert number is not None
+        else:
+            number = int(row[0])
+            if row[1] < self._hour:
+                self._connection.execute(
+                    "UPDATE attribute_sets SET used = ? WHERE id = ?", (self._hour, number)
+                )
+        self._new[key] = (number, self._hour)
+        return number
+
+
+def _plain(values: tuple[Any, ...]) -> bool:
+    # True and 1 are one dictionary key, and so are 1 and 1.0: only texts and whole numbers are
+    # certain to come back as they went in.
+    return all(value is _ABSENT or type(value) in (str, int) for value in values)
+
+
+def _text_or_none(value: Any) -> str | None:
+    if value is None:
+        return None
+    return storable(value if isinstance(value, str) else str(value))
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeSet:
+    """One set as read back. A scope's is in ``scope``."""
+
+    attributes: Attributes
+    scope: Scope | None
+    service: str | None
+    instance: str | None
+
+
+class SetReader:
+    """Remembers sets by number; safe from any thread."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, AttributeSet] = {}
+        self._lock = threading.Lock()
+
+    def load(self, connection: sqlite3.Connection, numbers: set[int]) -> dict[int, AttributeSet]:
+        """Give the sets of these numbers."""
+        with self._lock:
+            found = {n: self._known[n] for n in numbers if n in self._known}
+        missing = [n for n in numbers if n not in found]
+        for start in range(0, len(missing), 500):
+            part = missing[start : start + 500]
+            marks = ", ".join("?" * len(part))
+            for number, kind, text, service, instance in connection.execute(
+                "SELECT id, kind, attributes, service, instance FROM attribute_sets"
+                f" WHERE id IN ({marks})",
+                part,
+            ):
+                attributes = loads(text)
+                found[number] = AttributeSet(
+                    attributes,
+                    scope_of(attributes) if kind == "scope" else None,
+                    service,
+                    instance,
+                )
+        if missing:
+            with self._lock:
+                if len(self._known) > _MOST_REMEMBERED:
+                    self._known.clear()
+                self._known.update((n, found[n]) for n in missing if n in found)
+        return found

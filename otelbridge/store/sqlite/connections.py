@@ -1,0 +1,109 @@
+"""Connections: how the store's file is opened for writing and for reading."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from otelbridge.store.protocol import StoreError, StoreUnavailableError
+from otelbridge.store.sqlite.matching import register
+
+# Pages that a connection keeps in memory, KiB as a negative number.
+_WRITER_CACHE = -24_000
+_READER_CACHE = -4_000
+_READERS = 8
+# The log ahead of the file is written back at this many pages, and its file cut to this size.
+_CHECKPOINT_PAGES = 4_000
+_WAL_BYTES = 64 * 2**20
+
+BUSY_SECONDS = 2.0
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open the file for the one writer; creates it where it is missing."""
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        # Both take effect only in a file without tables yet.
+        connection.execute("PRAGMA page_size = 4096")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA journal_mode = WAL")
+        # An acknowledged record survives a power failure, not only a killed process.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute(f"PRAGMA cache_size = {_WRITER_CACHE}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open the file for reading only, with the functions that compiled queries call."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = {_READER_CACHE}")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    register(connection)
+    return connection
+
+
+class ReaderPool:
+    """A few connections lent to whichever thread reads: memory does not grow with threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._free: queue.LifoQueue[sqlite3.Connection | None] = queue.LifoQueue()
+        self._closed = False
+        for _ in range(_READERS):
+            self._free.put(None)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection within one read transaction: one consistent picture."""
+        connection = self._free.get()
+        try:
+            if self._closed:
+                raise StoreError("the store is closed")
+            if connection is None:
+                connection = connect_reader(self._path)
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise StoreUnavailableError(f"the store cannot be read: {error}") from error
+        finally:
+            if self._closed and connection is not None:
+                connection.close()
+                connection = None
+            self._free.put(connection)
+
+    def close(self) -> None:
+        """Close the connections that are not lent; the others close as they come back."""
+        self._closed = True
+        returned = []
+        while True:
+            try:
+                returned.append(self._free.get_nowait())
+            except queue.Empty:
+                break
+        for connection in returned:
+            if connection is not None:
+                connection.close()
+            self._free.put(None)

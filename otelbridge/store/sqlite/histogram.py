@@ -1,0 +1,112 @@
+"""Counts of logs over time: from the roll-ups where nothing is filtered, else from the rows."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from otelbridge import schema
+from otelbridge.search.query import Query
+from otelbridge.store.protocol import Histogram, HistogramBar, TimeRange
+from otelbridge.store.sqlite.matching import id_range, matching
+from otelbridge.store.sqlite.tables import ROLLUP_SECONDS
+
+_SECOND = 1_000_000  # of ids
+_ROLLUP = ROLLUP_SECONDS * _SECOND
+
+# Steps that a person can read off an axis, in microseconds. From ten seconds on each is a whole
+# number of roll-up steps and divides the day or the week.
+_STEPS = (
+    *(10**power * digit for power in range(6) for digit in (1, 2, 5)),
+    *(
+        seconds * _SECOND
+        for seconds in (
+            *(1, 2, 5, 10, 30),
+            *(60 * minutes for minutes in (1, 2, 5, 10, 15, 30)),
+            *(3600 * hours for hours in (1, 2, 3, 6, 12)),
+            *(86400 * days for days in (1, 2, 7, 14, 28)),
+        )
+    ),
+)
+_MOST_BARS = 2_000
+
+
+def step_for(duration: int, bars: int) -> int:
+    """The round step, in microseconds, that cuts a duration into about ``bars`` bars.
+
+    Args:
+        duration: in microseconds.
+    """
+    bars = min(max(bars, 1), _MOST_BARS)
+    wanted = duration / bars
+    best: int = min(_STEPS, key=lambda step: max(step / wanted, wanted / step) if wanted else step)
+    while duration / best > _MOST_BARS:
+        best *= 2
+    return best
+
+
+def read_histogram(
+    connection: sqlite3.Connection, query: Query | None, within: TimeRange, bars: int
+) -> Histogram:
+    """Count logs by severity name; see :meth:`Store.log_histogram`."""
+    first, end = id_range(within)
+    if end <= first:
+        return Histogram(step_for(0, bars) * 1000, [], 0)
+    step = step_for(end - first, bars)
+    if query is None:
+        counted = _count_all(connection, first, end, step)
+    else:
+        counted = _count_rows(connection, query, first, end, step)
+    by_bar: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    total = 0
+    for place, severity, count in counted:
+        by_bar[place][schema.severity_name(severity)] += count
+        total += count
+    return Histogram(
+        step * 1000,
+        [
+            HistogramBar(place * step * 1000, dict(by_bar[place]) if place in by_bar else {})
+            for place in range(first // step, -(-end // step))
+        ],
+        total,
+    )
+
+
+def count_all(connection: sqlite3.Connection, first: int, end: int) -> int:
+    """How many logs have an id from ``first`` to before ``end``."""
+    return sum(count for _, _, count in _count_all(connection, first, end, None))
+
+
+def _count_rows(
+    connection: sqlite3.Connection, query: Query | None, first: int, end: int, step: int | None
+) -> list[tuple[int, int, int]]:
+    found = matching(query, "logs", first, end)
+    place = "0" if step is None else f"{found.rowid} / {step}"
+    return connection.execute(
+        f"SELECT {place}, r.severity, count(*) FROM {found.source} WHERE {found.where}"
+        " GROUP BY 1, 2",
+        found.params,
+    ).fetchall()
+
+
+def _count_all(
+    connection: sqlite3.Connection, first: int, end: int, step: int | None
+) -> Iterable[tuple[int, int, int]]:
+    """Count by bar and severity: whole roll-up steps from their table, the edges from the rows."""
+    if step is not None and step % _ROLLUP:
+        return _count_rows(connection, None, first, end, step)
+    inner_first = -(-first // _ROLLUP) * _ROLLUP
+    inner_end = end // _ROLLUP * _ROLLUP
+    if inner_first >= inner_end:
+        return _count_rows(connection, None, first, end, step)
+    place = "0" if step is None else f"step / {step // _SECOND}"
+    counted = connection.execute(
+        f"SELECT {place}, severity, sum(count) FROM log_counts WHERE step >= ? AND step < ?"
+        " GROUP BY 1, 2",
+        (inner_first // _SECOND, inner_end // _SECOND),
+    ).fetchall()
+    for edge_first, edge_end in ((first, inner_first), (inner_end, end)):
+        if edge_first < edge_end:
+            counted += _count_rows(connection, None, edge_first, edge_end, step)
+    return counted

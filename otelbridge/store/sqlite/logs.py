@@ -1,0 +1,125 @@
+"""Reading logs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from otelbridge.search.query import Query
+from otelbridge.store.protocol import StoredLog, StoreError, TimeRange
+from otelbridge.store.sqlite.attribute_sets import SetReader
+from otelbridge.store.sqlite.matching import id_range, matching
+from otelbridge.store.sqlite.rows import LOG_SELECTION, Row, log_record
+
+_VARIABLES = 500
+_LAST_ID = 2**63 - 1
+
+
+def read_logs(
+    connection: sqlite3.Connection,
+    sets: SetReader,
+    query: Query | None,
+    within: TimeRange,
+    *,
+    limit: int,
+    before: int | None = None,
+    after: int | None = None,
+    ids: Sequence[int] | None = None,
+) -> list[StoredLog]:
+    """The newest matching logs, newest first; see :meth:`Store.logs`."""
+    first, end = id_range(within)
+    if after is not None:
+        first = max(first, after + 1)
+    if before is not None:
+        end = min(end, before)
+    if ids is None:
+        rows = _select(connection, query, first, end, limit)
+    else:
+        wanted = sorted((id for id in set(ids) if first <= id < end), reverse=True)
+        rows = []
+        for start in range(0, len(wanted), _VARIABLES):
+            if len(rows) >= limit:
+                break
+            rows += _select(
+                connection,
+                query,
+                first,
+                end,
+                limit - len(rows),
+                wanted[start : start + _VARIABLES],
+            )
+    return stored_logs(connection, sets, rows)
+
+
+def _select(
+    connection: sqlite3.Connection,
+    query: Query | None,
+    first: int,
+    end: int,
+    limit: int,
+    ids: Sequence[int] | None = None,
+) -> list[Row]:
+    if ids:
+        first, end = max(first, ids[-1]), min(end, ids[0] + 1)
+    found = matching(query, "logs", first, end)
+    among = "" if ids is None else f" AND {found.rowid} IN ({', '.join('?' * len(ids))})"
+    return connection.execute(
+        f"SELECT {LOG_SELECTION} FROM {found.source} WHERE {found.where}{among}"
+        f" ORDER BY {found.rowid} DESC LIMIT ?",
+        (*found.params, *(ids or ()), limit),
+    ).fetchall()
+
+
+def read_log(connection: sqlite3.Connection, sets: SetReader, id: int) -> StoredLog | None:
+    """One log."""
+    rows = connection.execute(
+        f"SELECT {LOG_SELECTION} FROM logs AS r WHERE r.id = ?", (id,)
+    ).fetchall()
+    found = stored_logs(connection, sets, rows)
+    return found[0] if found else None
+
+
+def read_trace_logs(
+    connection: sqlite3.Connection, sets: SetReader, trace_id: bytes, limit: int
+) -> list[StoredLog]:
+    """The logs of a trace in time's order, the first ``limit`` of them."""
+    rows = connection.execute(
+        f"SELECT {LOG_SELECTION} FROM logs AS r WHERE r.trace_id = ? ORDER BY r.id LIMIT ?",
+        (trace_id, limit),
+    ).fetchall()
+    return stored_logs(connection, sets, rows)
+
+
+def stored_logs(
+    connection: sqlite3.Connection, sets: SetReader, rows: Sequence[Row]
+) -> list[StoredLog]:
+    """Make records of rows."""
+    numbers: set[int] = set()
+    for row in rows:
+        numbers.update(row[8:10])
+        if row[10] is not None:
+            numbers.add(row[10])
+    known = sets.load(connection, numbers)
+    logs = []
+    for row in rows:
+        scope = known[row[9]].scope
+        if scope is None:
+            raise StoreError(f"log {row[0]} names a scope that is none")
+        origin = None if row[10] is None else known[row[10]].attributes
+        logs.append(StoredLog(row[0], log_record(row, known[row[8]].attributes, scope, origin)))
+    return logs
+
+
+def count(connection: sqlite3.Connection, query: Query | None, within: TimeRange) -> int:
+    """How many logs match."""
+    first, end = id_range(within)
+    if query is None:
+        from otelbridge.store.sqlite.histogram import count_all
+
+        return count_all(connection, first, end)
+    found = matching(query, "logs", first, end)
+    row: tuple[Any, ...] = connection.execute(
+        f"SELECT count(*) FROM {found.source} WHERE {found.where}", found.params
+    ).fetchone()
+    return int(row[0])

@@ -1,0 +1,119 @@
+"""Reading metrics, thinned without losing their peaks."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from otelbridge.store.protocol import MetricSeries, TimeRange
+from otelbridge.store.sqlite.attribute_sets import SetReader
+from otelbridge.store.sqlite.json_text import loads
+
+_CUMULATIVE = 2
+
+
+def read_names(connection: sqlite3.Connection, within: TimeRange) -> list[tuple[str, str]]:
+    """Names and units of the metrics with a point in the range."""
+    return connection.execute(
+        "SELECT DISTINCT s.name, s.unit FROM series AS s WHERE EXISTS (SELECT 1 FROM points AS p"
+        " WHERE p.series = s.id AND p.time >= ? AND p.time < ?) ORDER BY s.name, s.unit",
+        (within.start, within.end),
+    ).fetchall()
+
+
+def read_metrics(
+    connection: sqlite3.Connection,
+    sets: SetReader,
+    name: str,
+    within: TimeRange,
+    service: str | None,
+    points: int,
+) -> list[MetricSeries]:
+    """The series of a metric; see :meth:`Store.metrics`.
+
+    Gauges and sums that may fall are shown as they are. Of a cumulative sum that only grows it is
+    the rate per second that is shown, of a delta sum its amount, and of histograms and summaries
+    the mean of what was observed between two points, with the largest observation where the
+    sender says it.
+    """
+    rows = connection.execute(
+        "SELECT id, unit, type, temporality, monotonic, resource, attributes FROM series"
+        " WHERE name = ?",
+        (name,),
+    ).fetchall()
+    known = sets.load(connection, {row[5] for row in rows})
+    step = max((within.end - within.start) // max(points, 1), 1)
+    found = []
+    for id, unit, type, temporality, monotonic, resource, attributes in rows:
+        of = known[resource]
+        if service is not None and (of.service or "") != service:
+            continue
+        cumulative = temporality == _CUMULATIVE
+        if type in ("histogram", "exponential_histogram", "summary"):
+            sql = _OBSERVATIONS_SINCE if cumulative or type == "summary" else _OBSERVATIONS
+        elif type == "sum" and cumulative and monotonic:
+            sql = _RATE
+        else:
+            sql = _VALUES
+        thinned = connection.execute(
+            _THINNED.format(sql),
+            {"series": id, "start": within.start, "end": within.end, "step": step},
+        ).fetchall()
+        if not thinned:
+            continue
+        found.append(
+            MetricSeries(
+                name=name,
+                unit=unit,
+                type=type,
+                service=of.service or "",
+                instance=of.instance or "",
+                attributes=loads(attributes),
+                times=[row[0] for row in thinned],
+                means=[row[1] for row in thinned],
+                maxima=[row[2] for row in thinned],
+            )
+        )
+    found.sort(key=lambda series: (series.service, series.instance, str(series.attributes)))
+    return found
+
+
+# Each gives (time, value, largest) of every point; _THINNED makes steps of them.
+_VALUES = """
+    SELECT time, value, value AS largest FROM points
+    WHERE series = :series AND time >= :start AND time < :end
+"""
+_OBSERVATIONS = """
+    SELECT time, value / count AS value, coalesce(json_extract(detail, '$.max'), value / count)
+    AS largest FROM points
+    WHERE series = :series AND time >= :start AND time < :end AND count > 0
+"""
+# The point before the range gives the first one within it something to differ from.
+_WITH_PREVIOUS = """
+    SELECT time, value, count, detail,
+        lag(time) OVER (ORDER BY time) AS time_before,
+        lag(value) OVER (ORDER BY time) AS value_before,
+        lag(count) OVER (ORDER BY time) AS count_before
+    FROM points
+    WHERE series = :series AND time < :end AND time >= coalesce(
+        (SELECT max(time) FROM points WHERE series = :series AND time < :start), :start)
+"""
+# A value that fell means that the counter began again from zero.
+_RATE = f"""
+    SELECT time, rate AS value, rate AS largest FROM (
+        SELECT time, (value - iif(value >= value_before, value_before, 0)) * 1e9
+            / (time - time_before) AS rate
+        FROM ({_WITH_PREVIOUS}) WHERE value_before IS NOT NULL
+    ) WHERE time >= :start
+"""
+_OBSERVATIONS_SINCE = f"""
+    SELECT time, mean AS value, mean AS largest FROM (
+        SELECT time, iif(count >= count_before, (value - value_before) / (count - count_before),
+            value / count) AS mean
+        FROM ({_WITH_PREVIOUS}) WHERE count_before IS NOT NULL AND count > 0
+            AND count <> count_before
+    ) WHERE time >= :start
+"""
+_THINNED = """
+    SELECT :start + (time - :start) / :step * :step, avg(value), max(largest)
+    FROM ({}) WHERE value IS NOT NULL GROUP BY 1 ORDER BY 1
+"""

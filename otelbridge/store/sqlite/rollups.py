@@ -1,0 +1,89 @@
+"""The counts kept beside the rows, changed in the rows' own transaction."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections import Counter
+
+from otelbridge.store.records import KIND_CONSUMER, KIND_SERVER, STATUS_ERROR
+from otelbridge.store.sqlite.tables import ROLLUP_SECONDS
+
+_STEP = ROLLUP_SECONDS * 1_000_000
+_MINUTE_IN_IDS = 60_000_000
+_MINUTE_RECEIVED = 60_000
+
+
+def duration_step(duration: int) -> int:
+    """The step of a duration in nanoseconds: sixteen steps each time it doubles."""
+    return int(16 * math.log2(duration)) if duration > 0 else 0
+
+
+def step_duration(step: int) -> int:
+    """The duration in nanoseconds in the middle of a step."""
+    return round(2 ** ((step + 0.5) / 16)) if step > 0 else 0
+
+
+def is_entry(kind: int, parent_span_id: bytes | None) -> bool:
+    """Whether a span is where a service was asked for something."""
+    return kind in (KIND_SERVER, KIND_CONSUMER) or not parent_span_id
+
+
+class Rollups:
+    """Collects changes to the counts of one transaction; :meth:`apply` writes them."""
+
+    def __init__(self) -> None:
+        self._logs: Counter[tuple[int, int, int]] = Counter()
+        self._spans: Counter[tuple[int, int, int, int]] = Counter()
+        self._arrivals: Counter[tuple[str, int, int]] = Counter()
+
+    def log(self, id: int, received: int, resource: int, severity: int) -> None:
+        """Count a log."""
+        self._logs[id // _STEP * ROLLUP_SECONDS, resource, severity] += 1
+        self._arrivals["logs", received // _MINUTE_RECEIVED, id // _MINUTE_IN_IDS] += 1
+
+    def span(
+        self,
+        id: int,
+        received: int,
+        resource: int,
+        *,
+        kind: int,
+        parent_span_id: bytes | None,
+        status: int,
+        duration: int,
+    ) -> None:
+        """Count a span."""
+        if is_entry(kind, parent_span_id):
+            self._spans[
+                id // _STEP * ROLLUP_SECONDS,
+                resource,
+                int(status == STATUS_ERROR),
+                duration_step(duration),
+            ] += 1
+        self._arrivals["spans", received // _MINUTE_RECEIVED, id // _MINUTE_IN_IDS] += 1
+
+    def apply(self, connection: sqlite3.Connection, sign: int) -> None:
+        """Add what was counted to the tables (``sign`` 1) or take it out of them (-1)."""
+        for table, keys, counts in (
+            ("log_counts", ("step", "resource", "severity"), self._logs),
+            ("span_counts", ("step", "resource", "error", "duration_step"), self._spans),
+            ("arrival_counts", ("signal", "received", "minute"), self._arrivals),
+        ):
+            if not counts:
+                continue
+            columns = ", ".join(keys)
+            if sign > 0:
+                connection.executemany(
+                    f"INSERT INTO {table} ({columns}, count)"
+                    f" VALUES ({', '.join('?' * (len(keys) + 1))})"
+                    f" ON CONFLICT ({columns}) DO UPDATE SET count = count + excluded.count",
+                    [(*key, count) for key, count in counts.items()],
+                )
+                continue
+            same = " AND ".join(f"{key} = ?" for key in keys)
+            connection.executemany(
+                f"UPDATE {table} SET count = count - ? WHERE {same}",
+                [(count, *key) for key, count in counts.items()],
+            )
+            connection.executemany(f"DELETE FROM {table} WHERE {same} AND count <= 0", list(counts))

@@ -1,0 +1,256 @@
+"""The store in one SQLite file: :class:`SQLiteStore`."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from otelbridge.search.query import Query
+from otelbridge.store.protocol import (
+    Arrivals,
+    Facet,
+    Histogram,
+    MetricSeries,
+    ServiceSummary,
+    Signal,
+    StoredLog,
+    StoreError,
+    StoreStats,
+    TimeRange,
+    Trace,
+    TraceSummary,
+)
+from otelbridge.store.records import Batch
+from otelbridge.store.sqlite import facets, fields, histogram, logs, metrics, services, traces
+from otelbridge.store.sqlite.attribute_sets import SetReader
+from otelbridge.store.sqlite.connections import ReaderPool
+from otelbridge.store.sqlite.expiry import Expiry
+from otelbridge.store.sqlite.file_lock import FileLock
+from otelbridge.store.sqlite.files import open_file, prepare_folder
+from otelbridge.store.sqlite.followers import Followers
+from otelbridge.store.sqlite.stats import Counts, read_counts
+from otelbridge.store.sqlite.writer import Writer
+
+_QUEUE_BYTES = 48 * 2**20
+
+
+class SQLiteStore:
+    """Keeps records in one SQLite file; implements :class:`otelbridge.store.protocol.Store`.
+
+    An acknowledged batch is on disk (``synchronous=FULL``): it survives a killed process and a
+    power failure. A time range is exact to the microsecond.
+
+    Args:
+        path: the file; its folder is made where missing.
+        retention: seconds that a record is kept, counted from its arrival.
+        retention_bytes: size of the file beyond which the oldest records go.
+        queue_bytes: memory that batches waiting to be written may take.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        retention: float,
+        retention_bytes: int,
+        queue_bytes: int = _QUEUE_BYTES,
+    ) -> None:
+        self.path = Path(path)
+        self.retention = retention
+        self.retention_bytes = retention_bytes
+        self._queue_bytes = queue_bytes
+        self._lock = FileLock(self.path)
+        self._sets = SetReader()
+        self._followers = Followers()
+        self._expiry = Expiry(self.path, retention, retention_bytes)
+        self._writer: Writer | None = None
+        self._readers: ReaderPool | None = None
+
+    async def open(self) -> None:
+        """Open or create the file and bring it to this version.
+
+        Raises:
+            StoreError: unwritable folder, a file of something else or of a newer version, or one
+                that another process has open.
+        """
+        await asyncio.to_thread(self._open)
+
+    def _open(self) -> None:
+        prepare_folder(self.path)
+        self._lock.acquire()
+        try:
+            connection = open_file(self.path)
+            self._writer = Writer(
+                self.path,
+                connection,
+                self._expiry,
+                self._followers.tell,
+                queue_bytes=self._queue_bytes,
+            )
+        except BaseException:
+            self._lock.release()
+            raise
+        self._readers = ReaderPool(self.path)
+        self._writer.start()
+
+    async def close(self) -> None:
+        """Commit what was accepted and close; harmless where it is not open."""
+        writer, self._writer = self._writer, None
+        readers, self._readers = self._readers, None
+        if readers is not None:
+            readers.close()
+        if writer is not None:
+            await asyncio.to_thread(writer.stop)
+            self._followers.tell(None)
+        self._lock.release()
+
+    async def write(self, batch: Batch) -> Arrivals:
+        """Store a batch; returns once it is committed.
+
+        Raises:
+            StoreUnavailableError: nothing of it was stored (full disk, lock, queue full).
+            StoreError: it can never be stored, or the store is closed.
+        """
+        if self._writer is None:
+            raise StoreError("the store is not open")
+        if not len(batch):
+            return Arrivals([], [], 0)
+        answer: asyncio.Future[Arrivals] = asyncio.get_running_loop().create_future()
+        self._writer.submit(batch, answer)
+        return await answer
+
+    def arrivals(self) -> AsyncIterator[Arrivals]:
+        """Follow commits from now on, in the running loop; ends when the store closes.
+
+        A slow follower gets several merged into one, with at most the newest 20,000 ids.
+        """
+        return self._followers.follow()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        readers = self._readers
+        if readers is None:
+            raise StoreError("the store is not open")
+        with readers.reading() as connection:
+            yield connection
+
+    def logs(
+        self,
+        query: Query | None,
+        within: TimeRange,
+        *,
+        limit: int = 100,
+        before: int | None = None,
+        after: int | None = None,
+        ids: Sequence[int] | None = None,
+    ) -> list[StoredLog]:
+        """The newest matching logs, newest first."""
+        with self._reading() as connection:
+            return logs.read_logs(
+                connection,
+                self._sets,
+                query,
+                within,
+                limit=limit,
+                before=before,
+                after=after,
+                ids=ids,
+            )
+
+    def log(self, id: int) -> StoredLog | None:
+        """One record."""
+        with self._reading() as connection:
+            return logs.read_log(connection, self._sets, id)
+
+    def log_histogram(self, query: Query | None, within: TimeRange, bars: int = 60) -> Histogram:
+        """Counts over time by severity, without gaps."""
+        with self._reading() as connection:
+            return histogram.read_histogram(connection, query, within, bars)
+
+    def log_facets(
+        self, query: Query | None, within: TimeRange, fields: Sequence[str], *, size: int = 10
+    ) -> list[Facet]:
+        """Top values of each field among matching records."""
+        with self._reading() as connection:
+            return facets.read_facets(connection, self._sets, query, within, fields, size)
+
+    def count_logs(self, query: Query | None, within: TimeRange) -> int:
+        """How many logs match."""
+        with self._reading() as connection:
+            return logs.count(connection, query, within)
+
+    def field_names(self, signal: Signal) -> list[str]:
+        """Every field name a query may use."""
+        with self._reading() as connection:
+            return fields.read_names(connection, signal)
+
+    def field_values(
+        self, signal: Signal, field: str, prefix: str = "", limit: int = 20
+    ) -> list[str]:
+        """Recent values of a field that begin with ``prefix``, most frequent first."""
+        with self._reading() as connection:
+            return fields.read_values(connection, self._sets, signal, field, prefix, limit)
+
+    def traces(
+        self,
+        query: Query | None,
+        within: TimeRange,
+        *,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> list[TraceSummary]:
+        """The newest traces with a span that matches, newest first."""
+        with self._reading() as connection:
+            return traces.read_traces(
+                connection, self._sets, query, within, limit=limit, before=before
+            )
+
+    def trace(self, trace_id: bytes) -> Trace | None:
+        """A whole trace, with its logs; of a very large one the first 20,000 of each."""
+        with self._reading() as connection:
+            return traces.read_trace(connection, self._sets, trace_id)
+
+    def services(self, within: TimeRange, steps: int = 30) -> list[ServiceSummary]:
+        """Every service seen in the range, by name."""
+        with self._reading() as connection:
+            return services.read_services(connection, self._sets, within, steps)
+
+    def metric_names(self, within: TimeRange) -> list[tuple[str, str]]:
+        """Names and units of the metrics seen in the range."""
+        with self._reading() as connection:
+            return metrics.read_names(connection, within)
+
+    def metrics(
+        self,
+        name: str,
+        within: TimeRange,
+        *,
+        service: str | None = None,
+        points: int = 300,
+    ) -> list[MetricSeries]:
+        """The series of one metric, thinned to about ``points`` steps."""
+        with self._reading() as connection:
+            return metrics.read_metrics(connection, self._sets, name, within, service, points)
+
+    def stats(self) -> StoreStats:
+        """Counts, sizes and limits."""
+        writer = self._writer
+        with self._reading() as connection:
+            counts: Counts = read_counts(connection, self.path)
+        return StoreStats(
+            logs=counts.logs,
+            spans=counts.spans,
+            points=counts.points,
+            bytes=counts.bytes,
+            oldest=counts.oldest,
+            newest=counts.newest,
+            duplicates=writer.duplicates if writer else 0,
+            expired=self._expiry.expired,
+            pending=writer.pending if writer else 0,
+            retention_seconds=self.retention,
+            retention_bytes=self.retention_bytes,
+            location=str(self.path),
+        )

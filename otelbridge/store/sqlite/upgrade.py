@@ -1,0 +1,90 @@
+"""Bringing an older file to this version, with a copy of it kept beside."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from otelbridge.store.protocol import StoreError
+from otelbridge.store.sqlite import tables
+
+_log = logging.getLogger(__name__)
+
+
+def _from_0(connection: sqlite3.Connection) -> None:
+    """Version 0, of the first trials, did not note when a set was used nor count arrivals."""
+    connection.execute("ALTER TABLE attribute_sets ADD COLUMN used INTEGER NOT NULL DEFAULT 0")
+    connection.execute(
+        "UPDATE attribute_sets SET used = CAST(strftime('%s', 'now') AS INTEGER) / 3600 * 3600"
+    )
+    connection.execute(
+        "CREATE TABLE arrival_counts (signal TEXT NOT NULL, received INTEGER NOT NULL,"
+        " minute INTEGER NOT NULL, count INTEGER NOT NULL,"
+        " PRIMARY KEY (signal, received, minute)) WITHOUT ROWID"
+    )
+    for signal in ("logs", "spans"):
+        connection.execute(
+            "INSERT INTO arrival_counts SELECT ?, received / 60000, id / 60000000, count(*)"
+            f" FROM {signal} GROUP BY received / 60000, id / 60000000",
+            (signal,),
+        )
+
+
+# What brings a file from a version to the next one.
+STEPS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {0: _from_0}
+
+
+def upgrade(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """Bring the file at ``path`` from ``version`` to this one, in one transaction.
+
+    A copy goes beside it first, named after its version; it is kept, and an upgrade that was cut
+    short finds the file as it was.
+
+    Raises:
+        StoreError: there is no way from that version, or no room for the copy.
+    """
+    if any(step not in STEPS for step in range(version, tables.VERSION)):
+        raise StoreError(f"the store {path} has format {version}, which this version cannot read")
+    copy = path.with_name(f"{path.name}.version-{version}")
+    try:
+        if not copy.exists():
+            _copy(connection, copy)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise StoreError(
+            f"cannot keep a copy of the store at {copy} before upgrading it ({error}); make room, "
+            "or set OTELBRIDGE_STORE to another file"
+        ) from error
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for step in range(version, tables.VERSION):
+            STEPS[step](connection)
+        connection.execute(
+            "UPDATE meta SET value = ? WHERE key = 'version'", (str(tables.VERSION),)
+        )
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    _log.warning(
+        "the store %s was upgraded from format %d to %d; a copy of the old one is %s",
+        path,
+        version,
+        tables.VERSION,
+        copy,
+    )
+
+
+def _copy(connection: sqlite3.Connection, copy: Path) -> None:
+    # Under another name until it is whole: a copy cut short must not pass for one.
+    partial = copy.with_name(copy.name + ".partial")
+    partial.unlink(missing_ok=True)
+    target = sqlite3.connect(partial)
+    try:
+        connection.backup(target)
+    finally:
+        target.close()
+    partial.rename(copy)

@@ -1,0 +1,256 @@
+"""The one thread that writes: takes what waits, commits it together, answers each batch."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from otelbridge.store.protocol import Arrivals, StoreError, StoreUnavailableError
+from otelbridge.store.records import Batch
+from otelbridge.store.sqlite.connections import connect_writer
+from otelbridge.store.sqlite.expiry import Expiry
+from otelbridge.store.sqlite.insert import Added, Inserter
+
+_log = logging.getLogger(__name__)
+
+# One transaction takes what waits, up to this much.
+_GROUP_RECORDS = 4_000
+_GROUP_BYTES = 8 * 2**20
+
+
+@dataclass(slots=True)
+class _Waiting:
+    batch: Batch
+    size: int
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[Arrivals]
+
+
+class Writer:
+    """Owns the writing connection from :meth:`start` to :meth:`stop`.
+
+    Args:
+        connection: the file, open for writing.
+        expiry: what removes old rows between commits.
+        committed: called in the writer's thread after each commit that added rows.
+        queue_bytes: how much may wait; beyond it batches are refused.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        expiry: Expiry,
+        committed: Callable[[Arrivals], None],
+        *,
+        queue_bytes: int,
+    ) -> None:
+        self._path = path
+        self._connection = connection
+        self._inserter = Inserter(connection)
+        self._expiry = expiry
+        self._committed = committed
+        self._queue_bytes = queue_bytes
+        self._queue: collections.deque[_Waiting] = collections.deque()
+        self._waiting_bytes = 0
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._broken = False
+        self._thread = threading.Thread(target=self._run, name="otelbridge-store", daemon=True)
+        self.pending = 0
+        self.duplicates = 0
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit what waits, end the thread and close the connection."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.ident is not None:
+            self._thread.join()
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+
+    def submit(self, batch: Batch, answer: asyncio.Future[Arrivals]) -> None:
+        """Queue a batch; ``answer``, of the running loop, is set once it is committed.
+
+        Raises:
+            StoreUnavailableError: too much is waiting already.
+            StoreError: the store is closed.
+        """
+        size = batch_size(batch)
+        with self._wake:
+            if self._stopping:
+                raise StoreError("the store is closed")
+            if self._queue and self._waiting_bytes + size > self._queue_bytes:
+                raise StoreUnavailableError(
+                    f"the store is busy: {self.pending} records are waiting to be written"
+                )
+            self._queue.append(_Waiting(batch, size, answer.get_loop(), answer))
+            self._waiting_bytes += size
+            self.pending += len(batch)
+            self._wake.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                if not self._queue and not self._stopping:
+                    self._wake.wait(self._expiry.seconds_until_due())
+                group = self._take()
+                if not group and self._stopping:
+                    return
+            if group:
+                self._write(group)
+                with self._wake:
+                    self._waiting_bytes -= sum(item.size for item in group)
+                    self.pending -= sum(len(item.batch) for item in group)
+            if not self._stopping:
+                self._expire()
+
+    def _take(self) -> list[_Waiting]:
+        group: list[_Waiting] = []
+        records = size = 0
+        while self._queue:
+            item = self._queue[0]
+            records += len(item.batch)
+            size += item.size
+            if group and (records > _GROUP_RECORDS or size > _GROUP_BYTES):
+                break
+            group.append(self._queue.popleft())
+        return group
+
+    def _write(self, group: Sequence[_Waiting]) -> None:
+        try:
+            added = self._commit([item.batch for item in group])
+        except Exception as error:
+            if _is_systems(error):
+                _answer(group, [self._refusal(error)] * len(group))
+                return
+            if len(group) > 1:
+                # One of them cannot be stored, whenever: each for itself, so that only it fails.
+                for item in group:
+                    self._write([item])
+                return
+            _log.exception("a batch of %d records cannot be stored", len(group[0].batch))
+            _answer(group, [StoreError(f"the batch cannot be stored: {error}")])
+            return
+        self.duplicates += sum(one.duplicates for one in added)
+        _answer(group, [Arrivals(one.logs, one.spans, one.points) for one in added])
+        together = Arrivals(
+            [id for one in added for id in one.logs],
+            [id for one in added for id in one.spans],
+            sum(one.points for one in added),
+        )
+        if together.logs or together.spans or together.points:
+            self._committed(together)
+
+    def _commit(self, batches: Sequence[Batch]) -> list[Added]:
+        if self._broken:
+            self._reconnect()
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            added = self._inserter.insert(batches, time.time())
+            connection.execute("COMMIT")
+        except BaseException:
+            self._inserter.rolled_back()
+            with contextlib.suppress(sqlite3.Error):
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            raise
+        self._inserter.committed()
+        return added
+
+    def _refusal(self, error: Exception) -> StoreUnavailableError:
+        text = str(error)
+        if "locked" in text or "busy" in text:
+            return StoreUnavailableError(f"the store is locked by another program: {text}", 1.0)
+        # After an I/O error SQLite's own picture of the file may be wrong: begin anew.
+        self._broken = True
+        if "full" in text:
+            return StoreUnavailableError(f"no room to store records: {text}", 10.0)
+        _log.error("the store %s cannot be written: %s", self._path, text)
+        return StoreUnavailableError(f"the store cannot be written: {text}", 5.0)
+
+    def _reconnect(self) -> None:
+        fresh = connect_writer(self._path)
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+        self._connection = fresh
+        self._inserter = Inserter(fresh)
+        self._broken = False
+
+    def _expire(self) -> None:
+        if self._broken:
+            return
+        try:
+            if self._expiry.work(self._connection):
+                self._inserter.sets.forget()
+                self._inserter.points.forget()
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+            self._expiry.postpone()
+            _log.warning("old records could not be removed: %s", error)
+
+
+def _is_systems(error: BaseException) -> bool:
+    """Whether the file or the machine failed: then the same batch may succeed later.
+
+    sqlite3's other errors (IntegrityError, DataError, ...) speak of the batch itself.
+    """
+    return (
+        isinstance(error, (sqlite3.OperationalError, sqlite3.InternalError, MemoryError))
+        or type(error) is sqlite3.DatabaseError
+    )
+
+
+def _answer(group: Sequence[_Waiting], answers: Sequence[Arrivals | StoreError]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiting, Arrivals | StoreError]]] = {}
+    for item, answer in zip(group, answers, strict=True):
+        by_loop.setdefault(item.loop, []).append((item, answer))
+    for loop, pairs in by_loop.items():
+        # A loop that closed meanwhile has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_resolve, pairs)
+
+
+def _resolve(pairs: list[tuple[_Waiting, Arrivals | StoreError]]) -> None:
+    for item, answer in pairs:
+        if item.answer.done():
+            continue
+        if isinstance(answer, StoreError):
+            item.answer.set_exception(answer)
+        else:
+            item.answer.set_result(answer)
+
+
+def batch_size(batch: Batch) -> int:
+    """About how many bytes of memory a batch takes."""
+    size = 0
+    for record in batch.logs:
+        size += 1000 + 150 * len(record.attributes)
+        if isinstance(record.body, str):
+            size += len(record.body)
+        size += _text_size(record.attributes)
+    for span in batch.spans:
+        size += 1200 + 150 * len(span.attributes) + _text_size(span.attributes)
+        for event in span.events:
+            size += 500 + _text_size(event.attributes)
+    return size + 1000 * len(batch.points)
+
+
+def _text_size(attributes: dict[str, object]) -> int:
+    return sum(len(value) for value in attributes.values() if isinstance(value, str))

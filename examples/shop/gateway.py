@@ -5,13 +5,11 @@ import os
 
 import requests
 from flask import Flask, jsonify, request
-from opentelemetry.instrumentation.requests import RequestsInstrumentor
 
 import otelbridge
 
 app = Flask(__name__)
 otelbridge.instrument(app)
-RequestsInstrumentor().instrument()  # passes the trace on to orders
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ Examples:
   otelbridge config
   OTELBRIDGE_SINKS=otlp,file otelbridge config
   otelbridge config --json | jq '.[] | select(.origin == "environment")'
-"""
+""",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead.")
 def command(as_json: bool) -> None:

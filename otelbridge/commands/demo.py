@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -38,7 +39,7 @@ Examples:
   otelbridge demo
   otelbridge demo --seconds 20                          stops by itself
   otelbridge demo --store sqlite:///demo.db             keeps what was recorded
-"""
+""",
 )
 @click.option("--seconds", type=float, help="Stop after this long; else on Ctrl-C.")
 @click.option(
@@ -62,6 +63,9 @@ def command(seconds: float | None, rate: float, **given: Any) -> int:
             return _run(Path(folder), settings, given, seconds, rate, children)
         except KeyboardInterrupt:
             return 0
+        except click.ClickException as error:
+            click.echo(f"otelbridge: {error.format_message()}", err=True)
+            return 1
         finally:
             _say("stopping")
             stop_all(children)
@@ -78,8 +82,6 @@ def shop_folder() -> Path:
 
 
 def _check_installed() -> None:
-    with needs_bridge("demo"):
-        import otelbridge.serve  # noqa: F401
     for name in NEEDED:
         with needs_bridge("demo"):
             if find_spec(name) is None:
@@ -94,6 +96,8 @@ def _run(
     rate: float,
     children: list[Child],
 ) -> int:
+    with needs_bridge("demo"):
+        from otelbridge.serve import is_loopback
     started = time.monotonic()
     ports = {
         name: _free_port(getattr(settings, f"{name}_port")) for name in ("grpc", "http", "web")
@@ -104,8 +108,12 @@ def _run(
         environ[f"OTELBRIDGE_{name.upper()}_PORT"] = str(port)
     environ["OTELBRIDGE_STORE"] = given["store"] or f"sqlite:///{folder}/demo.db"
     environ["OTELBRIDGE_HOST"] = settings.host
-    if settings.token:
-        environ["OTELBRIDGE_TOKEN"] = settings.token
+    token = settings.token
+    if not is_loopback(settings.host) and token is None:
+        token = secrets.token_urlsafe(24)
+    if token:
+        environ["OTELBRIDGE_TOKEN"] = token
+        environ["OTEL_EXPORTER_OTLP_HEADERS"] = f"Authorization=Bearer%20{token}"
 
     _say("the bridge", end=" ")
     bridge = Child("the bridge", [sys.executable, "-m", "otelbridge", "serve"], folder, environ)
@@ -113,9 +121,6 @@ def _run(
     page = f"http://127.0.0.1:{ports['web']}"
     _await(f"{page}/healthz", bridge)
     click.echo(f"({time.monotonic() - started:.1f} s)")
-    for line in bridge.output().splitlines():
-        click.echo(f"  {line}")
-
     environ |= {
         "SHOP_DATA": str(folder),
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
@@ -143,7 +148,7 @@ def _run(
     traffic += ["--url", environ["GATEWAY_URL"]]
     children.append(Child("traffic", traffic, folder, environ, own_output=False))
     click.echo()
-    click.secho(f"  open  {page}", bold=True)
+    click.secho(f"  open  {page}/{f'?token={token}' if token else ''}", bold=True)
     click.echo("  stop  Ctrl-C\n")
     return _watch(children, seconds)
 

@@ -37,7 +37,7 @@ Examples:
 \b
 The language is KQL: words, "phrases", field: value, field > 5, * in values,
 and, or, not, parentheses. Quote the query for the shell.
-"""
+""",
 )
 @click.argument("query", metavar="[KQL]", nargs=-1)
 @click.option(

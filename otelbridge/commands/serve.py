@@ -18,7 +18,7 @@ Examples:
   otelbridge serve                                    http://127.0.0.1:4319
   otelbridge serve --store sqlite:///telemetry.db --retention 3d
   otelbridge serve --host 0.0.0.0                     asks for a token, printed once
-"""
+""",
 )
 @settings_options(
     "host",

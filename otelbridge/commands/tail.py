@@ -24,7 +24,7 @@ Examples:
   otelbridge tail
   otelbridge tail 'service.name: orders and log.level: (WARNING or ERROR)'
   otelbridge tail --json | jq -r .body.text
-"""
+""",
 )
 @click.argument("query", metavar="[KQL]", nargs=-1)
 @click.option(

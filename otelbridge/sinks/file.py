@@ -60,7 +60,7 @@ class FileHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append the record; counts it as dropped where that is not possible."""
-        data = f"{record_line(self, record)}\n".encode(errors="backslashreplace")
+        data = f"{record_line(self.format, record)}\n".encode(errors="backslashreplace")
         if self._pid != os.getpid():
             self.dropped = 0
             self._close()

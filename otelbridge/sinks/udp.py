@@ -87,7 +87,7 @@ class UDPHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Send the record; counts it as dropped where that is not possible."""
         try:
-            line = record_line(self, record)
+            line = record_line(self.format, record)
             if self._pid != os.getpid():
                 self._start()
             for datagram in self._datagrams(line):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from otlp_receiver import OTLPReceiver
+
+if TYPE_CHECKING:
+    from otlp_receiver import OTLPReceiver
 
 
 @pytest.fixture
 def otlp_receiver() -> Iterator[OTLPReceiver]:
     """An OTLP receiver, listening for HTTP and gRPC."""
+    from otlp_receiver import OTLPReceiver
+
     with OTLPReceiver() as receiver:
         yield receiver

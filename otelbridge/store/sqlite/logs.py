@@ -9,6 +9,7 @@ from typing import Any
 from otelbridge.search.query import Query
 from otelbridge.store.protocol import StoredLog, StoreError, TimeRange
 from otelbridge.store.sqlite.attribute_sets import SetReader
+from otelbridge.store.sqlite.histogram import count_all, count_match
 from otelbridge.store.sqlite.matching import id_range, matching
 from otelbridge.store.sqlite.rows import LOG_SELECTION, Row, log_record
 
@@ -115,10 +116,10 @@ def count(connection: sqlite3.Connection, query: Query | None, within: TimeRange
     """How many logs match."""
     first, end = id_range(within)
     if query is None:
-        from otelbridge.store.sqlite.histogram import count_all
-
         return count_all(connection, first, end)
     found = matching(query, "logs", first, end)
+    if found.exact and found.match is not None:
+        return count_match(connection, found.match, first, end)
     row: tuple[Any, ...] = connection.execute(
         f"SELECT count(*) FROM {found.source} WHERE {found.where}", found.params
     ).fetchone()

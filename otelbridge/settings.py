@@ -412,7 +412,7 @@ def describe_settings(environ: Mapping[str, str] | None = None, **overrides: Any
         listed.append(
             Origin(
                 variable,
-                _shown(value, spec.metadata["secret"]),
+                _shown(value, spec.metadata["parse"], spec.metadata["secret"]),
                 origin,
                 spec.metadata["help"],
                 spec.metadata["half"],
@@ -421,11 +421,15 @@ def describe_settings(environ: Mapping[str, str] | None = None, **overrides: Any
     return listed
 
 
-def _shown(value: Any, secret: bool) -> str:
+def _shown(value: Any, parse: Parser[Any], secret: bool) -> str:
     if value is None:
         return ""
     if secret:
         return "***"
+    if parse is parse_duration:
+        return _in_units(value, _DURATION_UNITS) or f"{value:g}s"
+    if parse is parse_size:
+        return _in_units(value, _SIZE_UNITS, "B") or str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], int):
@@ -434,3 +438,12 @@ def _shown(value: Any, secret: bool) -> str:
     if isinstance(value, tuple):
         return ",".join(value) or "none"
     return str(value)
+
+
+def _in_units(value: float, units: Mapping[str, float], suffix: str = "") -> str:
+    """Write a value as a whole number of the largest unit that allows it, if one does."""
+    for unit, size in sorted(units.items(), key=lambda item: -item[1]):
+        # A week is 7d: what people say, and what the examples show.
+        if unit and unit != "w" and value and value % size == 0:
+            return f"{value / size:.0f}{unit}{suffix}"
+    return ""

@@ -1,0 +1,281 @@
+"""Who may read: the token, the session it opens, and the names this server answers to."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections import deque
+from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, parse_qsl, urlencode
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from otelbridge.web.answers import error_answer
+from otelbridge.web.pages import render
+from otelbridge.web.state import make_state
+
+SESSION_COOKIE = "otelbridge_session"
+SESSION_SECONDS = 14 * 86400
+LOGIN_BODY_BYTES = 4096
+
+# Reached without a token: the login itself, what it is drawn with, and the health check.
+_OPEN_PATHS = frozenset({"/login", "/healthz"})
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def same(given: str, expected: str) -> bool:
+    """Compare two secrets in a time that tells nothing of where they differ."""
+    return hmac.compare_digest(given.encode(), expected.encode())
+
+
+def open_session(token: str, now: float) -> str:
+    """Make a session's cookie: when it ends, signed with the token.
+
+    It needs no memory, outlives a restart, and ends when the token is changed.
+    """
+    ends = str(int(now) + SESSION_SECONDS)
+    return f"{ends}.{_signature(token, ends)}"
+
+
+def session_holds(cookie: str, token: str, now: float) -> bool:
+    """Tell whether a session's cookie is ours and has not ended."""
+    ends, _, signature = cookie.partition(".")
+    if not (ends.isascii() and ends.isdigit() and len(ends) <= 12):
+        return False
+    return same(signature, _signature(token, ends)) and now < int(ends)
+
+
+def _signature(token: str, ends: str) -> str:
+    message = f"otelbridge session until {ends}"
+    return hmac.new(token.encode(), message.encode(), hashlib.sha256).hexdigest()
+
+
+class Attempts:
+    """Counts wrong tokens, so that guessing is slow.
+
+    Args:
+        limit: wrong tokens allowed within a minute.
+    """
+
+    def __init__(self, limit: int = 10, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._failures: dict[str, deque[float]] = {}
+
+    def wait(self, client: str) -> float:
+        """Seconds until this client may try again; 0 for now."""
+        failures = self._failures.get(client)
+        if failures is None:
+            return 0.0
+        now = self._clock()
+        while failures and failures[0] <= now - 60:
+            failures.popleft()
+        if not failures:
+            del self._failures[client]
+            return 0.0
+        return 60 - (now - failures[0]) if len(failures) >= self._limit else 0.0
+
+    def fail(self, client: str) -> None:
+        """Count a wrong token."""
+        if len(self._failures) > 10_000:
+            for known in list(self._failures):
+                self.wait(known)
+        self._failures.setdefault(client, deque(maxlen=self._limit)).append(self._clock())
+
+
+class Gate:
+    """Lets a request through that comes by a name of ours and, where there is one, with the token.
+
+    On loopback a page elsewhere could have its own name point to 127.0.0.1 and read what is here
+    as if it were its own (DNS rebinding); the ``Host`` header gives it away.
+    """
+
+    def __init__(self, app: ASGIApp, *, host: str, token: str | None, attempts: Attempts) -> None:
+        self.app = app
+        self._token = token
+        self._attempts = attempts
+        self._names = _LOOPBACK | {host.lower()} if host.lower() in _LOOPBACK else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        refusal = self._refuse(request)
+        await (refusal or self.app)(scope, receive, send)
+
+    def _refuse(self, request: Request) -> Response | None:
+        if self._names is not None and _host_name(request.headers) not in self._names:
+            return error_answer(
+                request,
+                421,
+                "This server answers to localhost and 127.0.0.1 only; "
+                "the address asked for has another name.",
+            )
+        path = request.url.path
+        if self._token is None or path in _OPEN_PATHS or path.startswith("/static/"):
+            return None
+        return self._ask_for_token(request, self._token)
+
+    def _ask_for_token(self, request: Request, token: str) -> Response | None:
+        client = client_name(request)
+        cookie = _cookie(request)
+        if cookie is not None and session_holds(cookie, token, time.time()):
+            # The address should not keep the token, whoever put it there.
+            return _without_token(request) if "token" in request.query_params else None
+        given = _bearer(request.headers)
+        by_address = request.query_params.get("token")
+        if given is None and by_address is None:
+            return _send_to_login(request)
+        wait = self._attempts.wait(client)
+        if wait:
+            return too_many(request, wait)
+        if given is not None and same(given, token):
+            return None
+        if by_address is not None and same(by_address, token):
+            answer = _without_token(request)
+            set_session(request, answer, token)
+            return answer
+        self._attempts.fail(client)
+        answer = error_answer(request, 401, "The token is wrong.")
+        answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
+
+
+def client_name(request: Request) -> str:
+    """The address a request comes from, as its attempts are counted by."""
+    return request.client.host if request.client else ""
+
+
+def too_many(request: Request, wait: float) -> Response:
+    """Answer that this client has guessed too often."""
+    seconds = int(wait) + 1
+    answer = error_answer(request, 429, f"Too many wrong tokens; try again in {seconds} s.")
+    answer.headers["Retry-After"] = str(seconds)
+    return answer
+
+
+def set_session(request: Request, answer: Response, token: str) -> None:
+    """Hand the browser a session."""
+    answer.set_cookie(
+        SESSION_COOKIE,
+        open_session(token, time.time()),
+        max_age=SESSION_SECONDS,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+
+
+def _host_name(headers: Headers) -> str:
+    host = headers.get("host", "").lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _cookie(request: Request) -> str | None:
+    try:
+        morsel = SimpleCookie(request.headers.get("cookie", "")).get(SESSION_COOKIE)
+    except CookieError:
+        return None
+    return morsel.value if morsel else None
+
+
+def _bearer(headers: Headers) -> str | None:
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else None
+
+
+def _without_token(request: Request) -> Response:
+    rest = [(name, value) for name, value in parse_qsl(request.url.query) if name != "token"]
+    return RedirectResponse(_local(request.url.path, urlencode(rest)), 303)
+
+
+def _local(path: str, query: str = "") -> str:
+    # Two leading slashes would name another host.
+    path = "/" + path.lstrip("/\\")
+    return f"{path}?{query}" if query else path
+
+
+def _send_to_login(request: Request) -> Response:
+    headers = request.headers
+    navigates = "text/html" in headers.get("accept", "") and "hx-request" not in headers
+    if not navigates or request.url.path.endswith(".json"):
+        answer = error_answer(
+            request, 401, "A token is needed: send it as Authorization: Bearer TOKEN."
+        )
+        answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
+    if headers.get("sec-fetch-site") == "cross-site":
+        # A link elsewhere does not bring a strict cookie; a reload from here does.
+        return HTMLResponse(
+            '<!doctype html><meta http-equiv="refresh" content="0"><title>otelbridge</title>'
+        )
+    where = _local(request.url.path, request.url.query)
+    return RedirectResponse("/login?" + urlencode({"next": where}), 303)
+
+
+async def login(request: Request) -> Response:
+    """Ask for the token, and open a session for it."""
+    token: str | None = request.app.state.bridge.settings.token
+    attempts: Attempts = request.app.state.attempts
+    following = request.query_params.get("next", "/")
+    path, _, query = following.partition("?")
+    following = _local(path, query)
+    if token is None:
+        return RedirectResponse(following, 303)
+    error = ""
+    status = 200
+    if request.method == "POST":
+        wait = attempts.wait(client_name(request))
+        if wait:
+            return too_many(request, wait)
+        if same(await _posted_token(request), token):
+            answer = RedirectResponse(following, 303)
+            set_session(request, answer, token)
+            return answer
+        attempts.fail(client_name(request))
+        error, status = "This is not the token.", 401
+    return render(
+        request,
+        "login.html",
+        make_state({}, path="/login"),
+        status=status,
+        view="",
+        error=error,
+        following=following,
+    )
+
+
+async def logout(request: Request) -> Response:
+    """End the session."""
+    answer = RedirectResponse("/login", 303)
+    answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
+    return answer
+
+
+async def _posted_token(request: Request) -> str:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LOGIN_BODY_BYTES:
+            return ""
+    try:
+        fields = parse_qs(body.decode(), max_num_fields=10)
+    except ValueError:
+        return ""
+    return fields.get("token", [""])[0].strip()
+
+
+ROUTES = [
+    Route("/login", login, methods=["GET", "POST"]),
+    Route("/logout", logout, methods=["POST"]),
+]

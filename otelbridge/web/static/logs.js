@@ -1,0 +1,3 @@
+// What the Logs page has.
+import "./rows.js";
+import "./live.js";

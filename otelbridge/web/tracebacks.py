@@ -1,0 +1,132 @@
+"""A Python traceback's text, taken apart: own frames, library frames, and what stands between.
+
+Reads what ``traceback.format_exception`` writes, chains and exception groups included. Text that
+is not a traceback comes out as text. Every line is looked at once, by patterns that cannot
+backtrack, so the time is in proportion to the length.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeAlias
+
+_FRAME = re.compile(r'^([ |]*)File "([^"\n]+)", line (\d+)(?:, in (.+))?$')
+_HEADER = re.compile(r"^[ |+]*(?:Exception Group )?Traceback \(most recent call last\):$")
+
+# Where a path says that the code is installed, not the project's own. The interpreter's own
+# library is ``lib/python3.12/``: a project kept in a folder such as ``python3-shop`` is not.
+_LIBRARY = re.compile(
+    r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib(?:64)?[/\\]python\d+(?:\.\d+)?t?(?:\.zip)?[/\\]"
+    r"|^<frozen |^<string>$|[/\\][Pp]ython\d*[/\\][Ll]ib[/\\]"
+)
+
+
+@dataclass(slots=True)
+class Frame:
+    """One frame of a traceback.
+
+    Attributes:
+        code: the source lines as written, markers (``^^^``) among them.
+        raising: the exception was raised here, or passed through here last.
+    """
+
+    kind: ClassVar = "frame"
+    file: str
+    line: int
+    function: str
+    code: list[tuple[str, bool]] = field(default_factory=list)
+    own: bool = True
+    raising: bool = False
+
+
+@dataclass(slots=True)
+class Text:
+    """Lines between frames: the exception itself, notes, how two exceptions relate."""
+
+    kind: ClassVar = "text"
+    lines: list[str]
+
+
+@dataclass(slots=True)
+class Folded:
+    """Neighbouring library frames, shown as a count."""
+
+    kind: ClassVar = "folded"
+    frames: list[Frame]
+
+
+Part: TypeAlias = "Frame | Text | Folded"
+
+
+def is_library(path: str) -> bool:
+    """Tell installed code from the project's own by its path."""
+    return _LIBRARY.search(path) is not None
+
+
+def parse_traceback(text: str) -> list[Part]:
+    """Take a traceback apart.
+
+    Args:
+        text: an exception's ``exception.stacktrace``.
+
+    Returns:
+        Its parts in order; one :class:`Text` where there is no frame in it. Where every frame is
+        a library's, the last one of each traceback counts as own: something must be open.
+    """
+    parts: list[Frame | Text] = []
+    current: Frame | None = None
+    indent = 0
+    for line in text.splitlines():
+        found = _FRAME.match(line)
+        if found is not None:
+            current = Frame(found[2], int(found[3]), found[4] or "", own=not is_library(found[2]))
+            indent = len(found[1])
+            parts.append(current)
+            continue
+        # Source and marker lines stand deeper than their File line.
+        if current is not None and _depth(line) > indent:
+            code = line[indent + 2 :]
+            current.code.append((code, _is_marker(code) and bool(current.code)))
+            continue
+        if current is not None and line.strip(" |").startswith("[Previous line repeated"):
+            current.code.append((line.strip(" |"), False))
+            continue
+        if _HEADER.match(line):
+            current = None
+        elif current is not None:
+            current.raising = True
+            current = None
+        if parts and isinstance(parts[-1], Text):
+            parts[-1].lines.append(line)
+        else:
+            parts.append(Text([line]))
+    if current is not None:
+        current.raising = True
+    if not any(isinstance(part, Frame) and part.own for part in parts):
+        for part in parts:
+            if isinstance(part, Frame) and part.raising:
+                part.own = True
+    return _fold(parts)
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip(" |"))
+
+
+def _is_marker(code: str) -> bool:
+    stripped = code.strip()
+    return bool(stripped) and not stripped.strip("~^")
+
+
+def _fold(parts: list[Frame | Text]) -> list[Part]:
+    folded: list[Part] = []
+    for part in parts:
+        if isinstance(part, Frame) and not part.own:
+            if folded and isinstance(folded[-1], Folded):
+                folded[-1].frames.append(part)
+            else:
+                folded.append(Folded([part]))
+        else:
+            folded.append(part)
+    return folded

@@ -172,16 +172,12 @@ def test_a_point_without_a_recorded_value_has_none():
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "reason"),
-    [
-        ("time_unix_nano", 2**63, "invalid_time"),
-        ("start_time_unix_nano", 2**64 - 1, "invalid_time"),
-    ],
+    ("field", "value"), [("time_unix_nano", 2**63), ("start_time_unix_nano", 2**64 - 1)]
 )
-def test_a_point_after_2262_is_rejected_and_the_others_kept(field, value, reason):
+def test_a_point_after_2262_is_rejected_and_the_others_kept(field, value):
     decoded = decode(metric_request(gauge("g", number(1, **{field: value}), number(2))))
     assert [point.value for point in decoded.batch.points] == [2]
-    assert decoded.rejections[reason].count == 1
+    assert decoded.rejections["invalid_time"].count == 1
     assert decoded.summary().startswith(f"metric 'g': {field} is {value}, after 2262-04-11")
 
 

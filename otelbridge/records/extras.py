@@ -30,10 +30,24 @@ INTERNAL_ATTRIBUTES: Final = frozenset(
 _NOT_EXTRA = STANDARD_ATTRIBUTES | INTERNAL_ATTRIBUTES
 
 
+def message_fields(record: logging.LogRecord) -> dict[Any, Any]:
+    """Return a copy of the ``dict`` that was logged as the message; empty for any other message."""
+    # By type(): isinstance() asks a proxy for its class, which may raise.
+    return dict(dict.items(record.msg)) if issubclass(type(record.msg), dict) else {}
+
+
 def extra_fields(record: logging.LogRecord) -> dict[Any, Any]:
     """Return the caller's ``extra`` keys of a record, with their values as they are.
 
     Keys are whatever the caller used, most often text; :func:`otelbridge.records.values.json_key`
-    makes text of any other. Keys that begin with an underscore are the caller's too.
+    makes text of any other. Keys that begin with an underscore are the caller's too. The keys of a
+    ``dict`` that was logged as the message count among them; an ``extra`` key that is one of them
+    is called ``<key>#2``.
     """
-    return {key: value for key, value in record.__dict__.items() if key not in _NOT_EXTRA}
+    extra = {key: value for key, value in record.__dict__.items() if key not in _NOT_EXTRA}
+    message = message_fields(record)
+    if message:
+        for key, value in extra.items():
+            message[f"{key}#2" if key in message else key] = value
+        return message
+    return extra

@@ -6,14 +6,14 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 from pythonjsonlogger.orjson import OrjsonFormatter, orjson_default
 
 from otelbridge.records.exceptions import record_exception
-from otelbridge.records.extras import INTERNAL_ATTRIBUTES, STANDARD_ATTRIBUTES
+from otelbridge.records.extras import INTERNAL_ATTRIBUTES, STANDARD_ATTRIBUTES, message_fields
 from otelbridge.records.message import message_text
 from otelbridge.records.service import service_fields
 from otelbridge.records.trace import trace_ids
@@ -119,7 +119,7 @@ class JsonFormatter(OrjsonFormatter):
         if "asctime" in self._required_fields:
             record.asctime = self.formatTime(record, self.datefmt)
         log_data: dict[str, Any] = {}
-        self.add_fields(log_data, record, record.msg if isinstance(record.msg, dict) else {})
+        self.add_fields(log_data, record, message_fields(record))
         return self.serialize_log_record(self.process_log_record(log_data))
 
     def add_fields(
@@ -139,10 +139,9 @@ class JsonFormatter(OrjsonFormatter):
             field = self.timestamp if isinstance(self.timestamp, str) else "timestamp"
             line[field] = line[TIMESTAMP]
         skip = self._not_extra
-        extra = {key: value for key, value in record.__dict__.items() if key not in skip}
-        for given in (message_dict, extra):
-            if given:
-                self._add_given(line, own, given)
+        given = [item for item in record.__dict__.items() if item[0] not in skip]
+        if given or message_dict:
+            self._add_given(line, own, [*message_dict.items(), *given])
         if self.rename_fields:
             line = {self._get_rename(field): value for field, value in line.items()}
             if self.rename_fields_keep_missing:
@@ -198,18 +197,18 @@ class JsonFormatter(OrjsonFormatter):
         line[ERROR_STACK_TRACE] = self._lines(exception.stack_trace, self.exc_info_as_array)
 
     def _add_given(
-        self, line: dict[str, Any], own: frozenset[str], given: Mapping[Any, Any]
+        self, line: dict[str, Any], own: frozenset[str], given: Iterable[tuple[Any, Any]]
     ) -> None:
+        added: dict[str, Any] = {}
         repeats: dict[str, int] = {}
-        added: set[str] = set()
-        for key, value in given.items():
+        for key, value in given:
             name = json_key(key)
             if name in own or name == EVENT_SEQUENCE:
                 name = f"extra.{name}"
             if name in added:
-                name = free_key(name, line, repeats)
-            added.add(name)
-            line[name] = self._value(value)
+                name = free_key(name, added, repeats)
+            added[name] = self._value(value)
+        line.update(added)
 
     def _value(self, value: Any) -> Any:
         return json_value(value, self.max_chars, self._given_default)

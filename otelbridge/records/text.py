@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from otelbridge.records.exceptions import record_exception
-from otelbridge.records.extras import extra_fields
+from otelbridge.records.extras import extra_fields, message_fields
 from otelbridge.records.message import message_text
 from otelbridge.records.trace import trace_ids
 from otelbridge.records.values import json_key, json_value
@@ -55,6 +55,7 @@ class TextFormatter(logging.Formatter):
         """Write the record; what was passed to the logging call cannot make this raise."""
         paint = self._paint
         level = next(colour for least, colour in _LEVELS if record.levelno >= least)
+        message = message_fields(record)
         parts = [
             paint(_DIM, self._time(record)),
             paint(level, f"{record.levelname:<8}"),
@@ -64,6 +65,7 @@ class TextFormatter(logging.Formatter):
         parts += [
             f"{paint(_KEY, _visible(json_key(key)))}={_visible(self._value(value))}"
             for key, value in extra_fields(record).items()
+            if key not in message
         ]
         ids = trace_ids(record)
         if ids is not None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -44,6 +46,15 @@ class LazyGroup(click.Group):
         command = module.command
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read our output has gone, as in `otelbridge tail | head`: nothing is wrong.
+            # The interpreter must not flush into the closed pipe on its way out.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
 
 
 @click.group(
@@ -88,9 +99,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except click.Abort:
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has gone, as in `otelbridge tail | head`: nothing is wrong. The
-        # interpreter must not flush into the closed pipe on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
     return answer if isinstance(answer, int) else 0

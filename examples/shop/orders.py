@@ -8,6 +8,7 @@ import logging
 import os
 import sqlite3
 import tempfile
+import time
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +21,7 @@ import otelbridge
 
 DATABASE = Path(os.environ.get("SHOP_DATA", tempfile.gettempdir())) / "orders.db"
 PAYMENTS = os.environ.get("PAYMENTS_URL", "http://127.0.0.1:5002")
-PATIENCE = 0.5  # seconds to wait for payments
+PATIENCE = 0.5  # seconds to wait for payments, and before asking again
 
 PRODUCTS = {  # sku: (name, cents)
     "tea": ("Assam, 250 g", 12_50),
@@ -130,7 +131,7 @@ def price(basket: dict[str, int]) -> int:
 
 
 def charge(order_id: str, user: str, cents: int, card: str) -> requests.Response:
-    """Ask payments for the money; ask once more if it takes too long."""
+    """Ask payments for the money; ask again if it takes too long."""
     body = {"order": order_id, "user": user, "cents": cents, "card": card}
     for attempt in (1, 2, 3):
         try:
@@ -142,4 +143,5 @@ def charge(order_id: str, user: str, cents: int, card: str) -> requests.Response
                 attempt,
                 extra={"user": user, "order": order_id, "error_code": "payment_timeout"},
             )
+            time.sleep(PATIENCE)
     raise PaymentsSilentError(f"order {order_id} could not be charged")

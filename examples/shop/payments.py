@@ -19,7 +19,7 @@ import otelbridge
 
 DATABASE = Path(os.environ.get("SHOP_DATA", tempfile.gettempdir())) / "payments.db"
 LIMIT = 250_00  # cents
-SLOW_BANK = 0.9  # seconds
+SLOW_BANK = 0.8  # seconds
 
 
 class DeclinedError(Exception):
@@ -81,7 +81,9 @@ def charge():
                 },
             )
             return jsonify(error=error.error_code), 402
-        db.execute("INSERT INTO charges VALUES (?, ?, ?, ?)", (order, user, cents, time.time()))
+        db.execute(
+            "INSERT OR IGNORE INTO charges VALUES (?, ?, ?, ?)", (order, user, cents, time.time())
+        )
     log.info(
         "charged %s to %s",
         f"{cents / 100:.2f}",

@@ -17,8 +17,12 @@ LEVEL_STYLES: dict[str, dict[str, Any]] = {
     "CRITICAL": {"fg": "red", "bold": True, "reverse": True},
 }
 
-# Where a record was made and what identifies it: there with --json, noise in a line.
-_UNSHOWN = re.compile(r"code\.|thread\.|exception\.|log\.record\.uid$")
+# Where a record was made, what identifies it, and what a request's message says already: there with
+# --json, noise in a line.
+_UNSHOWN = re.compile(
+    r"code\.|thread\.|exception\."
+    r"|(log\.record\.uid|url\.full|http\.request\.method|http\.response\.status_code)$"
+)
 
 # A message may hold anything; what would move the cursor or recolour the terminal is shown, not
 # done.

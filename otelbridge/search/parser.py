@@ -71,7 +71,7 @@ def parse(text: str) -> Query | None:
         # The builder runs within the parser, so that what comes back is the query itself.
         return cast(Query, _parser().parse(text))
     except UnexpectedCharacters as error:
-        raise _unreadable(text, error.pos_in_stream) from None
+        raise _unreadable(text, error.pos_in_stream or 0) from None
     except UnexpectedToken as error:
         raise _misplaced(text, error) from None
 

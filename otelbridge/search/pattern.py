@@ -13,9 +13,9 @@ _SPECIAL = re.compile(r"\\([*\\])|\*")
 
 
 def pieces(pattern: str) -> list[str]:
-    """Split a pattern at its wildcards: ``pay*ent`` is ``["pay", "ent"]``, ``a\\*b`` is ``["a*b"]``.
+    """Split a pattern at its wildcards: ``pay*ent`` is ``["pay", "ent"]``.
 
-    A pattern without a wildcard has one piece: the text it stands for.
+    A pattern without a wildcard has one piece, the text it stands for: ``a\\*b`` is ``["a*b"]``.
     """
     found = [""]
     end = 0

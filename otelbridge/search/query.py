@@ -1,7 +1,7 @@
 """A query as a tree: what the parser makes and every engine's translator reads.
 
-An unquoted text is a pattern: ``*`` stands for any characters, ``\\*`` for a star and ``\\\\`` for a
-backslash. :mod:`otelbridge.search.pattern` reads it. A quoted text stands for itself.
+An unquoted text is a pattern: ``*`` stands for any characters, ``\\*`` for a star and ``\\\\`` for
+a backslash. :mod:`otelbridge.search.pattern` reads it. A quoted text stands for itself.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from otelbridge.store.protocol import StoreError, StoreUnavailableError
-from otelbridge.store.sqlite.matching import register
+from otelbridge.store.sqlite.kql import register
 
 # Pages that a connection keeps in memory, KiB as a negative number.
 _WRITER_CACHE = -24_000
@@ -97,13 +97,11 @@ class ReaderPool:
     def close(self) -> None:
         """Close the connections that are not lent; the others close as they come back."""
         self._closed = True
-        returned = []
-        while True:
-            try:
-                returned.append(self._free.get_nowait())
-            except queue.Empty:
-                break
-        for connection in returned:
-            if connection is not None:
-                connection.close()
+        for _ in range(self._free.qsize()):
+            with contextlib.suppress(queue.Empty):
+                connection = self._free.get_nowait()
+                if connection is not None:
+                    connection.close()
+        # Whoever waits for a connection is let through, to be told that the store is closed.
+        for _ in range(_READERS):
             self._free.put(None)

@@ -1,26 +1,164 @@
-"""Removing what is too old or too much, a little at a time, between the commits."""
+"""When old records go: by age and by size, a little at a time, between the commits.
+
+Age counts from a record's arrival, not from the time it claims: a device whose clock says 1970, or
+last year's file sent again, is kept as long as anything else. Size counts the file and its log;
+where it is too large, the records with the oldest times go first.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from otelbridge.store.sqlite import removal
+
+# One slice of work lasts about this long; then waiting batches have their turn.
+_SLICE_SECONDS = 0.025
+_LONGEST_PAUSE = 60.0
+_SHORTEST_PAUSE = 1.0
+_SIZE_PAUSE = 5.0
+_AFTER_FAILURE = 30.0
+
+# Free pages that are kept for the next records instead of being given back.
+_FREE_SHARE = 0.02
+_FREE_PAGES = 256
+_VACUUM_PAGES = 64
 
 
 class Expiry:
-    """placeholder"""
+    """Removes old rows through the writer's connection, in its thread.
 
-    def __init__(self, path: Path, retention: float, retention_bytes: int) -> None:
+    Args:
+        retention: seconds a record is kept, from its arrival.
+        retention_bytes: the largest size of the file.
+        now: the clock, in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        retention: float,
+        retention_bytes: int,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = path
+        self._retention = retention
+        self._retention_bytes = retention_bytes
+        self._now = now
+        self._age_pause = min(max(retention / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        self._age_due = self._size_due = time.monotonic()
+        self._pass: Iterator[None] | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._sets_removed = False
         self.expired = 0
-        self._next = time.monotonic() + 60
 
     def seconds_until_due(self) -> float:
-        return max(0.0, self._next - time.monotonic())
+        """How long the writer may sleep."""
+        if self._pass is not None:
+            return 0.0
+        return max(0.0, min(self._age_due, self._size_due) - time.monotonic())
 
     def postpone(self) -> None:
-        self._next = time.monotonic() + 60
+        """Give up the pass under way, after a failure, and try again later."""
+        self._pass = None
+        self._age_due = self._size_due = time.monotonic() + _AFTER_FAILURE
 
     def work(self, connection: sqlite3.Connection) -> bool:
-        if time.monotonic() >= self._next:
-            self.postpone()
-        return False
+        """Do one slice of what is due.
+
+        Returns:
+            Whether attribute sets or series were removed, which the writer may remember.
+        """
+        started = time.monotonic()
+        if connection is not self._connection:
+            self._connection, self._pass = connection, None
+        self._sets_removed = False
+        while True:
+            if self._pass is None:
+                self._pass = self._next_pass(connection)
+                if self._pass is None:
+                    break
+            if next(self._pass, _END) is _END:
+                self._pass = None
+            if time.monotonic() - started >= _SLICE_SECONDS:
+                break
+        return self._sets_removed
+
+    def _next_pass(self, connection: sqlite3.Connection) -> Iterator[None] | None:
+        now = time.monotonic()
+        if now >= self._age_due:
+            self._age_due = now + self._age_pause
+            return self._by_age(connection)
+        if now >= self._size_due:
+            self._size_due = now + _SIZE_PAUSE
+            return self._by_size(connection)
+        return None
+
+    # A pass is a generator that yields wherever others may have their turn.
+
+    def _by_age(self, connection: sqlite3.Connection) -> Iterator[None]:
+        now = int(self._now() * 1000)
+        cutoff = now - int(self._retention * 1000)
+        for signal in removal.SIGNALS:
+            for received, minute in connection.execute(
+                "SELECT received, minute FROM arrival_counts WHERE signal = ? AND received <= ?"
+                " ORDER BY received, minute",
+                (signal, cutoff // 60_000),
+            ).fetchall():
+                before = min(cutoff, (received + 1) * 60_000)
+                first = minute * 60_000_000
+                while True:
+                    chunk = removal.arrived_before(
+                        connection, signal, before, first, (minute + 1) * 60_000_000
+                    )
+                    self.expired += removal.remove(connection, signal, chunk)
+                    if not chunk:
+                        break
+                    first = chunk[-1] + 1
+                    yield
+        for series in removal.series(connection):
+            self.expired += removal.remove_points_by_age(connection, series, cutoff, now)
+            yield
+        if removal.remove_unused_sets(connection, cutoff // 1000):
+            self._sets_removed = True
+        yield from self._give_back(connection)
+
+    def _by_size(self, connection: sqlite3.Connection) -> Iterator[None]:
+        if removal.used_bytes(connection, self._path) <= self._retention_bytes:
+            return
+        # What the log holds beyond the file is given up first; that costs no record.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        yield
+        target = int(self._retention_bytes * (1 - _FREE_SHARE))
+        while removal.used_bytes(connection, self._path) > target:
+            found = removal.oldest(connection)
+            if found is None:
+                removed = removal.remove_oldest_points(connection)
+                self.expired += removed
+                if not removed:
+                    break
+            else:
+                signal, chunk = found
+                self.expired += removal.remove(connection, signal, chunk)
+                yield
+                for series in removal.series(connection):
+                    self.expired += removal.remove_points_before(
+                        connection, series, chunk[-1] * 1000
+                    )
+            yield
+        yield from self._give_back(connection)
+
+    def _give_back(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """Give free pages back to the file system."""
+        while True:
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            if free <= max(_FREE_PAGES, int(pages * _FREE_SHARE)):
+                return
+            connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+            yield
+
+
+_END = object()

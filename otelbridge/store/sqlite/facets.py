@@ -28,14 +28,14 @@ def read_facets(
     if not fields:
         return []
     first, end = id_range(within)
-    found = matching(query, "logs", first, end)
+    found = matching(connection, query, "logs", first, end)
     rows = connection.execute(
         f"SELECT {field_reader.columns('logs')} FROM {found.source} WHERE {found.where}"
         f" ORDER BY {found.rowid} DESC LIMIT ?",
         (*found.params, _SAMPLE + 1),
     ).fetchall()
     sampled = _SAMPLE if len(rows) > _SAMPLE else 0
-    counters = field_reader.values_of(connection, sets, "logs", rows[:_SAMPLE], fields)
+    counters = field_reader.count_values(connection, sets, "logs", rows[:_SAMPLE], fields)
     return [
         Facet(name, _top(counter, size), sampled)
         for name, counter in zip(fields, counters, strict=True)

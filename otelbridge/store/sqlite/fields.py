@@ -1,4 +1,4 @@
-"""Fields by the names that a query uses, read from rows."""
+"""Fields by the names that a query uses, read from rows: what facets and completion show."""
 
 from __future__ import annotations
 
@@ -8,60 +8,47 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from otelbridge import schema
+from otelbridge.search.fields import Field, built_in_names, resolve
 from otelbridge.store.protocol import Signal
 from otelbridge.store.records import Attributes, Json
 from otelbridge.store.sqlite.attribute_sets import AttributeSet, SetReader
 from otelbridge.store.sqlite.json_text import dumps, loads
+from otelbridge.store.sqlite.kql import resource_names
 
 # How many of the newest records completion looks at.
 _LOOKED_AT = 5_000
+# A longer value is no use as a choice.
+_LONGEST_VALUE = 256
 
-_LOG_NAMES: Final = (
-    *schema.LINE_TO_DOCUMENT,
-    *schema.LINE_TO_RESOURCE,
-    *schema.LINE_TO_ATTRIBUTE,
-    schema.RECORD_UID,
-)
-_SPAN_NAMES: Final = (
-    "name",
-    "kind",
-    "status.code",
-    "status.message",
-    "duration",
-    "parent.id",
-    schema.TIMESTAMP,
-    schema.LOG_LOGGER,
-    schema.TRACE_ID,
-    schema.SPAN_ID,
-    *schema.LINE_TO_RESOURCE,
-)
 _KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
 _STATUSES: Final = ("unset", "ok", "error")
 
-# What a value is read from: id, attributes as JSON, and the sets' numbers, then the table's own.
-_COLUMNS: Final[dict[Signal, str]] = {
-    "logs": "r.id, r.attributes, r.resource, r.scope, r.origin, r.severity, r.severity_text,"
-    " r.trace_id, r.span_id, r.event_name, r.uid",
-    "spans": "r.id, r.attributes, r.resource, r.scope, NULL, r.name, r.kind, r.status, r.trace_id,"
-    " r.span_id, r.parent_span_id",
+_SHARED_COLUMNS: Final = ("id", "attributes", "resource", "scope", "origin")
+# What a stored document's own field is called in the table.
+_COLUMNS: Final[dict[Signal, dict[str, str]]] = {
+    "logs": {
+        "body.text": "body",
+        "severity_text": "severity_text",
+        "severity_number": "severity",
+        "trace_id": "trace_id",
+        "span_id": "span_id",
+        "event_name": "event_name",
+        schema.RECORD_UID: "uid",
+    },
+    "spans": {
+        "name": "name",
+        "kind": "kind",
+        "status.code": "status",
+        "status.message": "status_message",
+        "trace_id": "trace_id",
+        "span_id": "span_id",
+        "parent_span_id": "parent_span_id",
+        "trace_state": "trace_state",
+    },
 }
-_LOG_COLUMN: Final = {
-    "trace.id": 7,
-    "trace_id": 7,
-    "span.id": 8,
-    "span_id": 8,
-    "event_name": 9,
-    schema.RECORD_UID: 10,
-}
-_SPAN_COLUMN: Final = {
-    "name": 5,
-    "span.name": 5,
-    "trace.id": 8,
-    "trace_id": 8,
-    "span.id": 9,
-    "span_id": 9,
-    "parent.id": 10,
-    "parent_span_id": 10,
+_PLACES: Final[dict[Signal, dict[str, int]]] = {
+    signal: {name: len(_SHARED_COLUMNS) + place for place, name in enumerate(names)}
+    for signal, names in _COLUMNS.items()
 }
 
 _Row = tuple[Any, ...]
@@ -71,10 +58,14 @@ _Getter = Callable[[_Row, Attributes, _Sets], Json]
 
 def columns(signal: Signal) -> str:
     """What to select of the alias ``r`` to read fields from it."""
-    return _COLUMNS[signal]
+    shared = ", ".join(
+        "NULL" if name == "origin" and signal == "spans" else f"r.{name}"
+        for name in _SHARED_COLUMNS
+    )
+    return ", ".join([shared, *(f"r.{name}" for name in _COLUMNS[signal].values())])
 
 
-def values_of(
+def count_values(
     connection: sqlite3.Connection,
     sets: SetReader,
     signal: Signal,
@@ -88,92 +79,83 @@ def values_of(
         if row[4] is not None:
             numbers.add(row[4])
     known = sets.load(connection, numbers)
-    getters = [_getter(signal, name) for name in names]
+    getters = [_getter(signal, resolve(name, signal)) for name in names]
     counters: list[Counter[str]] = [Counter() for _ in names]
     for row in rows:
-        attributes = loads(row[1]) if row[1] is not None else {}
+        attributes = {} if row[1] is None else loads(row[1])
         for getter, counter in zip(getters, counters, strict=True):
             value = getter(row, attributes, known)
-            if isinstance(value, list):
-                for item in value:
-                    counter[_as_text(item)] += 1
+            if isinstance(value, str):
+                counter[value] += 1
+            elif isinstance(value, list):
+                counter.update({item if isinstance(item, str) else dumps(item) for item in value})
             elif value is not None:
-                counter[_as_text(value)] += 1
+                counter[dumps(value)] += 1
     return counters
 
 
-def _getter(signal: Signal, name: str) -> _Getter:
-    if name in (schema.LOG_LOGGER, "scope.name"):
-        return lambda row, attributes, known: known[row[3]].attributes["name"] or None
-    if signal == "logs":
-        if name in (schema.LOG_LEVEL, "severity_text"):
-            return lambda row, attributes, known: (
-                (schema.severity_name(row[5]) if row[6] is None else row[6]) or None
-            )
-        if name in _LOG_COLUMN:
-            place = _LOG_COLUMN[name]
-            return lambda row, attributes, known: _column(row[place])
-    else:
-        if name in ("kind", "span.kind"):
-            return lambda row, attributes, known: _named(_KINDS, row[6])
-        if name == "status.code":
-            return lambda row, attributes, known: _named(_STATUSES, row[7])
-        if name in _SPAN_COLUMN:
-            place = _SPAN_COLUMN[name]
-            return lambda row, attributes, known: _column(row[place])
-    if name in schema.LINE_TO_RESOURCE:
-        return _from_resource(schema.LINE_TO_RESOURCE[name])
-    if name.startswith("resource.attributes."):
-        return _from_resource(name.removeprefix("resource.attributes."))
-    key = schema.LINE_TO_ATTRIBUTE.get(name, name).removeprefix("attributes.")
-    anywhere = not name.startswith("attributes.") and name not in schema.LINE_TO_ATTRIBUTE
-    return _from_attributes(key, anywhere)
+def _getter(signal: Signal, field: Field) -> _Getter:
+    if field.location == "column":
+        return _column(signal, field)
+    if field.location == "event_name" or field.location == "body":
+        return _nothing
+    if field.location == "scope":
+        return _of_scope(field.key)
+    if field.location == "resource":
+        return lambda row, attributes, known: known[row[2]].attributes.get(field.key)
+    return _of_attributes(field.keys, resource_too=field.location == "any_attribute")
 
 
-def _from_resource(key: str) -> _Getter:
-    return lambda row, attributes, known: known[row[2]].attributes.get(key)
+def _column(signal: Signal, field: Field) -> _Getter:
+    places = _PLACES[signal]
+    place = places.get(field.key)
+    if place is None:
+        # Times and durations: every record has another one.
+        return _nothing
+    if field.kind == "level":
+        number = places["severity_number"]
+        return lambda row, attributes, known: (
+            (schema.severity_name(row[number]) if row[place] is None else row[place]) or None
+        )
+    if field.kind == "id":
+        return lambda row, attributes, known: None if row[place] is None else row[place].hex()
+    if field.kind in ("span_kind", "status"):
+        names = _KINDS if field.kind == "span_kind" else _STATUSES
+        return lambda row, attributes, known: (
+            names[row[place]] if 0 <= row[place] < len(names) else str(row[place])
+        )
+    return lambda row, attributes, known: row[place]
 
 
-def _from_attributes(key: str, resource_too: bool) -> _Getter:
+def _of_scope(key: str) -> _Getter:
+    if key in ("name", "version"):
+        return lambda row, attributes, known: known[row[3]].attributes[key] or None
+    own = key.removeprefix("attributes.")
+    return lambda row, attributes, known: known[row[3]].attributes.get("attributes", {}).get(own)
+
+
+def _of_attributes(keys: Sequence[str], *, resource_too: bool) -> _Getter:
     def get(row: _Row, attributes: Attributes, known: _Sets) -> Json:
-        if key in attributes:
-            return attributes[key]
-        if row[4] is not None:
-            origin = known[row[4]].attributes
-            if key in origin:
-                return origin[key]
-        return known[row[2]].attributes.get(key) if resource_too else None
+        for key in keys:
+            if key in attributes:
+                return attributes[key]
+            if row[4] is not None and key in known[row[4]].attributes:
+                return known[row[4]].attributes[key]
+            if resource_too and key in known[row[2]].attributes:
+                return known[row[2]].attributes[key]
+        return None
 
     return get
 
 
-def _column(value: Any) -> Any:
-    return value.hex() if isinstance(value, bytes) else value or None
-
-
-def _named(names: Sequence[str], number: int) -> str:
-    return names[number] if 0 <= number < len(names) else str(number)
-
-
-def _as_text(value: Json) -> str:
-    return value if isinstance(value, str) else dumps(value)
+def _nothing(row: _Row, attributes: Attributes, known: _Sets) -> Json:
+    return None
 
 
 def read_names(connection: sqlite3.Connection, signal: Signal) -> list[str]:
     """The built-in names and those of the attributes seen; see :meth:`Store.field_names`."""
-    seen = [
-        row[0]
-        for row in connection.execute("SELECT name FROM field_names WHERE signal = ?", (signal,))
-    ]
-    of_resources = [
-        row[0]
-        for row in connection.execute(
-            "SELECT DISTINCT j.key FROM attribute_sets AS s, json_each(s.attributes) AS j"
-            " WHERE s.kind = 'resource'"
-        )
-    ]
-    builtin = _LOG_NAMES if signal == "logs" else _SPAN_NAMES
-    return sorted({*builtin, *seen, *of_resources})
+    seen = connection.execute("SELECT name FROM field_names WHERE signal = ?", (signal,))
+    return sorted({*built_in_names(signal), *(row[0] for row in seen), *resource_names(connection)})
 
 
 def read_values(
@@ -188,8 +170,12 @@ def read_values(
     rows = connection.execute(
         f"SELECT {columns(signal)} FROM {signal} AS r ORDER BY r.id DESC LIMIT ?", (_LOOKED_AT,)
     ).fetchall()
-    (counter,) = values_of(connection, sets, signal, rows, [field])
+    (counter,) = count_values(connection, sets, signal, rows, [field])
     lowered = prefix.lower()
-    found = [(value, n) for value, n in counter.items() if value.lower().startswith(lowered)]
+    found = [
+        (value, count)
+        for value, count in counter.items()
+        if value.lower().startswith(lowered) and len(value) <= _LONGEST_VALUE
+    ]
     found.sort(key=lambda item: (-item[1], item[0]))
     return [value for value, _ in found[:limit]]

@@ -58,7 +58,7 @@ def read_histogram(
     if query is None:
         counted = _count_all(connection, first, end, step)
     else:
-        found = matching(query, "logs", first, end)
+        found = matching(connection, query, "logs", first, end)
         if found.exact and found.match is not None:
             counted = _count_words(connection, found.match, first, end, step)
         else:
@@ -136,11 +136,11 @@ def _count_all(
 ) -> Iterable[tuple[int, int, int]]:
     """Count by bar and severity: whole roll-up steps from their table, the edges from the rows."""
     if step is not None and step % _ROLLUP:
-        return _count_rows(connection, matching(None, "logs", first, end), step)
+        return _count_rows(connection, matching(connection, None, "logs", first, end), step)
     inner_first = -(-first // _ROLLUP) * _ROLLUP
     inner_end = end // _ROLLUP * _ROLLUP
     if inner_first >= inner_end:
-        return _count_rows(connection, matching(None, "logs", first, end), step)
+        return _count_rows(connection, matching(connection, None, "logs", first, end), step)
     place = "0" if step is None else f"step / {step // _SECOND}"
     counted = connection.execute(
         f"SELECT {place}, severity, sum(count) FROM log_counts WHERE step >= ? AND step < ?"
@@ -149,6 +149,6 @@ def _count_all(
     ).fetchall()
     for edge_first, edge_end in ((first, inner_first), (inner_end, end)):
         if edge_first < edge_end:
-            edge = matching(None, "logs", edge_first, edge_end)
+            edge = matching(connection, None, "logs", edge_first, edge_end)
             counted += _count_rows(connection, edge, step)
     return counted

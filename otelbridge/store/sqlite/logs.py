@@ -63,7 +63,7 @@ def _select(
 ) -> list[Row]:
     if ids:
         first, end = max(first, ids[-1]), min(end, ids[0] + 1)
-    found = matching(query, "logs", first, end)
+    found = matching(connection, query, "logs", first, end)
     among = "" if ids is None else f" AND {found.rowid} IN ({', '.join('?' * len(ids))})"
     return connection.execute(
         f"SELECT {LOG_SELECTION} FROM {found.source} WHERE {found.where}{among}"
@@ -117,7 +117,7 @@ def count(connection: sqlite3.Connection, query: Query | None, within: TimeRange
     first, end = id_range(within)
     if query is None:
         return count_all(connection, first, end)
-    found = matching(query, "logs", first, end)
+    found = matching(connection, query, "logs", first, end)
     if found.exact and found.match is not None:
         return count_match(connection, found.match, first, end)
     row: tuple[Any, ...] = connection.execute(

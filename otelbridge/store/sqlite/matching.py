@@ -8,15 +8,7 @@ from typing import Any
 
 from otelbridge.search.query import Query
 from otelbridge.store.protocol import Signal, TimeRange
-
-
-def register(connection: sqlite3.Connection) -> None:
-    """Give a connection the functions that compiled queries call."""
-    try:
-        from otelbridge.store.sqlite import kql
-    except ImportError:
-        return
-    kql.register(connection)
+from otelbridge.store.sqlite.kql import compile_query, resource_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +19,7 @@ class Matching:
         source: what follows FROM; the row's alias is ``r``.
         where: what follows WHERE, with ``params`` for its marks.
         rowid: the id to order by, so that either table is read in its own order.
+        match: the question to the full-text index, ``None`` where it is not asked.
         exact: the index alone decides: no condition on the row itself but its id.
     """
 
@@ -43,16 +36,17 @@ def id_range(within: TimeRange) -> tuple[int, int]:
     return max(within.start, 0) // 1000, -(-max(within.end, 0) // 1000)
 
 
-def matching(query: Query | None, signal: Signal, first: int, end: int) -> Matching:
+def matching(
+    connection: sqlite3.Connection, query: Query | None, signal: Signal, first: int, end: int
+) -> Matching:
     """Say how to find the rows with ids from ``first`` to before ``end`` that match."""
     if query is None:
         return Matching(
             f"{signal} AS r", "r.id >= ? AND r.id < ?", (first, end), "r.id", None, True
         )
-    from otelbridge.store.sqlite.kql import compile_query
-
-    compiled = compile_query(query, signal)
-    exact = compiled.where.strip() in ("1", "(1)", "TRUE")
+    compiled = compile_query(
+        query, signal, resource_names=resource_names(connection), ids=(first, end)
+    )
     if compiled.match is None:
         return Matching(
             f"{signal} AS r",
@@ -60,7 +54,7 @@ def matching(query: Query | None, signal: Signal, first: int, end: int) -> Match
             (first, end, *compiled.params),
             "r.id",
             None,
-            exact,
+            False,
         )
     index = f"{signal}_fts"
     # CROSS JOIN fixes the order: the index proposes, the row confirms.
@@ -70,5 +64,5 @@ def matching(query: Query | None, signal: Signal, first: int, end: int) -> Match
         (compiled.match, first, end, *compiled.params),
         f"{index}.rowid",
         compiled.match,
-        exact,
+        compiled.where == "1",
     )

@@ -69,7 +69,7 @@ def read_traces(
     newest: dict[bytes, int] = {}
     stop = end if before is None else min(end, before)
     earlier: set[bytes] = set()
-    found = matching(query, "spans", first, stop)
+    found = matching(connection, query, "spans", first, stop)
     rows = connection.execute(
         f"SELECT r.id, r.trace_id FROM {found.source} WHERE {found.where}"
         f" ORDER BY {found.rowid} DESC",
@@ -101,7 +101,7 @@ def _matches_from(
     ]
     if query is None or not ids:
         return bool(ids)
-    found = matching(query, "spans", first, end)
+    found = matching(connection, query, "spans", first, end)
     for start in range(0, len(ids), _VARIABLES):
         part = ids[start : start + _VARIABLES]
         row = connection.execute(

@@ -6,6 +6,7 @@ can be taken out again: a contentless index is told the same words once more.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -82,11 +83,14 @@ def _add(texts: list[str], value: Json) -> None:
         texts.append(value)
     elif isinstance(value, bool):
         texts.append("true" if value else "false")
-    elif isinstance(value, (int, float)):
-        texts.append(repr(value))
+    elif isinstance(value, int):
+        texts.append(str(value))
+    elif isinstance(value, float):
+        if math.isfinite(value):
+            texts.append(repr(value))
     elif isinstance(value, dict):
         for item in value.values():
             _add(texts, item)
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple)):
         for item in value:
             _add(texts, item)

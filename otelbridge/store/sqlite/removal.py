@@ -1,0 +1,213 @@
+"""Taking records out: the row, its words, and its share of the counts, in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from otelbridge.store.protocol import Signal
+from otelbridge.store.sqlite.json_text import loads
+from otelbridge.store.sqlite.rollups import Rollups
+from otelbridge.store.sqlite.rows import span_events
+from otelbridge.store.sqlite.stats import file_bytes
+from otelbridge.store.sqlite.words import log_words, span_words
+
+SIGNALS: Final[tuple[Signal, ...]] = ("logs", "spans")
+
+# Rows in one transaction: about 10 ms of work.
+_CHUNK = 250
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def arrived_before(
+    connection: sqlite3.Connection, signal: Signal, received: int, first: int, end: int
+) -> list[int]:
+    """A chunk of ids from ``first`` to before ``end`` whose rows came before ``received`` (ms)."""
+    return [
+        row[0]
+        for row in connection.execute(
+            f"SELECT id FROM {signal} WHERE id >= ? AND id < ? AND received < ?"
+            " ORDER BY id LIMIT ?",
+            (first, end, received, _CHUNK),
+        )
+    ]
+
+
+def oldest(connection: sqlite3.Connection) -> tuple[Signal, list[int]] | None:
+    """A chunk of the oldest ids, of logs or of spans; ``None`` where there are no more."""
+    heads: list[tuple[int, Signal]] = []
+    for signal in SIGNALS:
+        (id,) = connection.execute(f"SELECT min(id) FROM {signal}").fetchone()
+        if id is not None:
+            heads.append((id, signal))
+    if not heads:
+        return None
+    heads.sort()
+    signal = heads[0][1]
+    # Not past the other signal's oldest, so that both grow old together.
+    end = heads[1][0] if len(heads) > 1 and heads[1][0] > heads[0][0] else 2**63 - 1
+    rows = connection.execute(
+        f"SELECT id FROM {signal} WHERE id < ? ORDER BY id LIMIT ?", (end, _CHUNK)
+    ).fetchall()
+    return signal, [row[0] for row in rows]
+
+
+def remove(connection: sqlite3.Connection, signal: Signal, ids: Sequence[int]) -> int:
+    """Remove rows by ascending id, with their words and counts; how many there were."""
+    if not ids:
+        return 0
+    rollups = Rollups()
+    read: Callable[[sqlite3.Connection, Sequence[int], Rollups], list[tuple[int, str]]]
+    read = _read_logs if signal == "logs" else _read_spans
+    with _transaction(connection):
+        words = read(connection, ids, rollups)
+        connection.executemany(
+            f"INSERT INTO {signal}_fts ({signal}_fts, rowid, words) VALUES ('delete', ?, ?)", words
+        )
+        connection.executemany(f"DELETE FROM {signal} WHERE id = ?", [(id,) for id, _ in words])
+        rollups.apply(connection, -1)
+    return len(words)
+
+
+def _read_logs(
+    connection: sqlite3.Connection, ids: Sequence[int], rollups: Rollups
+) -> list[tuple[int, str]]:
+    words = []
+    for row in connection.execute(
+        "SELECT r.id, r.received, r.resource, r.severity, r.body, r.body_json, r.attributes,"
+        " o.attributes, s.service, c.attributes, r.event_name"
+        " FROM logs AS r JOIN attribute_sets AS s ON s.id = r.resource"
+        " JOIN attribute_sets AS c ON c.id = r.scope"
+        " LEFT JOIN attribute_sets AS o ON o.id = r.origin"
+        f" WHERE r.id IN ({', '.join('?' * len(ids))}) ORDER BY r.id",
+        ids,
+    ):
+        id, received, resource, severity, body, body_json, attributes, origin, service = row[:9]
+        rollups.log(id, received, resource, severity)
+        own = {} if attributes is None else loads(attributes)
+        if origin is not None:
+            own.update(loads(origin))
+        text = log_words(
+            body=body if body_json is None else loads(body),
+            attributes=own,
+            severity_number=severity,
+            service=service,
+            logger=loads(row[9])["name"],
+            event_name=row[10] or "",
+        )
+        words.append((id, text))
+    return words
+
+
+def _read_spans(
+    connection: sqlite3.Connection, ids: Sequence[int], rollups: Rollups
+) -> list[tuple[int, str]]:
+    words = []
+    for row in connection.execute(
+        "SELECT r.id, r.received, r.resource, r.kind, r.parent_span_id, r.status, r.duration,"
+        " r.name, r.attributes, s.service, r.status_message, r.events"
+        " FROM spans AS r JOIN attribute_sets AS s ON s.id = r.resource"
+        f" WHERE r.id IN ({', '.join('?' * len(ids))}) ORDER BY r.id",
+        ids,
+    ):
+        id, received, resource, kind, parent, status, duration, name, attributes = row[:9]
+        rollups.span(
+            id,
+            received,
+            resource,
+            kind=kind,
+            parent_span_id=parent,
+            status=status,
+            duration=duration,
+        )
+        text = span_words(
+            name=name,
+            attributes={} if attributes is None else loads(attributes),
+            service=row[9],
+            status_message=row[10] or "",
+            events=span_events(row[11]),
+        )
+        words.append((id, text))
+    return words
+
+
+def series(connection: sqlite3.Connection) -> list[int]:
+    """The numbers of all series."""
+    return [row[0] for row in connection.execute("SELECT id FROM series")]
+
+
+def remove_points_by_age(connection: sqlite3.Connection, series: int, cutoff: int, now: int) -> int:
+    """Remove a series' points that came before ``cutoff``; how many.
+
+    Points with a time between ``cutoff`` and ``now`` are not looked at, so that a pass reads no
+    more than it removes: one whose sender's clock was ahead goes when its own time is old.
+
+    Args:
+        cutoff: milliseconds since the epoch.
+        now: the same.
+    """
+    return connection.execute(
+        "DELETE FROM points WHERE series = ? AND received < ? AND (time <= ? OR time > ?)",
+        (series, cutoff, cutoff * 1_000_000, now * 1_000_000),
+    ).rowcount
+
+
+def remove_points_before(connection: sqlite3.Connection, series: int, time: int) -> int:
+    """Remove a series' points older than ``time`` (ns); how many."""
+    return connection.execute(
+        "DELETE FROM points WHERE series = ? AND time < ?", (series, time)
+    ).rowcount
+
+
+def remove_oldest_points(connection: sqlite3.Connection) -> int:
+    """Remove the oldest twentieth of the time that points cover; how many points."""
+    oldest, newest = connection.execute("SELECT min(time), max(time) FROM points").fetchone()
+    if oldest is None:
+        return 0
+    return connection.execute(
+        "DELETE FROM points WHERE time <= ?", (oldest + (newest - oldest) // 20,)
+    ).rowcount
+
+
+def remove_unused_sets(connection: sqlite3.Connection, cutoff: int) -> bool:
+    """Remove series without points, and sets that no row can name any more; whether there were.
+
+    Args:
+        cutoff: seconds since the epoch; all rows that came before it have been removed.
+    """
+    with _transaction(connection):
+        gone = connection.execute(
+            "DELETE FROM series WHERE NOT EXISTS"
+            " (SELECT 1 FROM points WHERE points.series = series.id)"
+        ).rowcount
+        # "used" is the hour in which a set was last written.
+        gone += connection.execute(
+            "DELETE FROM attribute_sets WHERE used + 3600 < ?"
+            " AND id NOT IN (SELECT resource FROM series)"
+            " AND id NOT IN (SELECT scope FROM series)"
+            " AND id NOT IN (SELECT resource FROM log_counts)"
+            " AND id NOT IN (SELECT resource FROM span_counts)",
+            (cutoff,),
+        ).rowcount
+    return gone > 0
+
+
+def used_bytes(connection: sqlite3.Connection, path: Path) -> int:
+    """The size of the file and its log, without the file's free pages."""
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    return file_bytes(connection, path) - int(free * page_size)

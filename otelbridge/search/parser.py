@@ -20,6 +20,7 @@ from otelbridge.search.query import And, Compare, Exists, Match, Not, Or, Phrase
 
 MAX_CHARACTERS: Final = 5_000
 MAX_DEPTH: Final = 20
+KEYWORDS: Final = frozenset({"and", "or", "not"})
 
 _ESCAPE: Final = re.compile(r"\\(?:(and|or|not)|u([0-9a-f]{4})|([\s\S]))", re.IGNORECASE)
 _QUOTED_ESCAPE: Final = re.compile(r'\\(?:u([0-9a-fA-F]{4})|([trn\\"]))')

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from otelbridge.search.parser import parse
+from otelbridge.search.parser import KEYWORDS, parse
 from otelbridge.search.pattern import pieces
 from otelbridge.search.query import And, Compare, Exists, Match, Not, Or, Phrase, Query, Word
 
-_KEYWORDS: Final = frozenset({"and", "or", "not"})
 _PLAIN: Final = re.compile(r'[^\s\\():<>"*{}]+')
 _SPECIAL: Final = re.compile(r'[\\():<>"*{}]')
 _LINE_WHITE: Final = re.compile(r"[\t\n\r\v\f]")
@@ -24,17 +23,22 @@ def to_text(query: Query) -> str:
     if isinstance(query, Phrase):
         return _quoted(query.text)
     if isinstance(query, Exists):
-        return f"{_plain_or_quoted(query.field)}: *"
+        return f"{quote_if_needed(query.field)}: *"
     if isinstance(query, Compare):
-        return f"{_plain_or_quoted(query.field)} {query.operator} {_plain_or_quoted(query.value)}"
+        return f"{quote_if_needed(query.field)} {query.operator} {quote_if_needed(query.value)}"
     if isinstance(query, Match):
         value = _quoted(query.value) if query.quoted else _unquoted(query.value)
-        return f"{_plain_or_quoted(query.field)}: {value}"
+        return f"{quote_if_needed(query.field)}: {value}"
     if isinstance(query, Not):
         return f"not {_within(query.item, And, Or, Not)}"
     if isinstance(query, And):
         return " and ".join(_within(item, And, Or) for item in query.items)
     return " or ".join(_within(item, Or) for item in query.items)
+
+
+def quote_if_needed(text: str) -> str:
+    """Write a value or a field's name, in quotes unless it is one plain word."""
+    return text if _is_plain(text) else _quoted(text)
 
 
 def only(text: str, field: str, value: str | float | bool) -> str:
@@ -87,11 +91,7 @@ def _within(item: Query, *kinds: type[Query]) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    return _PLAIN.fullmatch(text) is not None and text.lower() not in _KEYWORDS
-
-
-def _plain_or_quoted(text: str) -> str:
-    return text if _is_plain(text) else _quoted(text)
+    return _PLAIN.fullmatch(text) is not None and text.lower() not in KEYWORDS
 
 
 def _quoted(text: str) -> str:
@@ -104,7 +104,7 @@ def _unquoted(pattern: str) -> str:
     )
     escaped = _LINE_WHITE.sub(_code, escaped)
     escaped = _WORD.sub(
-        lambda word: f"\\{word[0]}" if word[0].lower() in _KEYWORDS else word[0], escaped
+        lambda word: f"\\{word[0]}" if word[0].lower() in KEYWORDS else word[0], escaped
     )
     # White space at the ends would be lost, were it not written as a code.
     body = escaped.strip()

@@ -33,7 +33,8 @@ _NOT_EXTRA = STANDARD_ATTRIBUTES | INTERNAL_ATTRIBUTES
 def message_fields(record: logging.LogRecord) -> dict[Any, Any]:
     """Return a copy of the ``dict`` that was logged as the message; empty for any other message."""
     # By type(): isinstance() asks a proxy for its class, which may raise.
-    return dict(dict.items(record.msg)) if issubclass(type(record.msg), dict) else {}
+    message: Any = record.msg
+    return dict(dict.items(message)) if issubclass(type(message), dict) else {}
 
 
 def extra_fields(record: logging.LogRecord) -> dict[Any, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+import orjson
 from pythonjsonlogger.orjson import OrjsonFormatter, orjson_default
 
 from otelbridge.records.exceptions import record_exception
@@ -48,6 +49,23 @@ from otelbridge.schema import (
 
 # ECS has no field for a stack without an error; this is the semantic conventions' name.
 STACK = "code.stacktrace"
+
+# Text by ECS. Where the line has none of its own the caller may give one, as text too.
+_TEXT_FIELDS = frozenset(
+    {
+        ERROR_TYPE,
+        ERROR_MESSAGE,
+        ERROR_STACK_TRACE,
+        PROCESS_NAME,
+        SERVICE_VERSION,
+        SERVICE_ENVIRONMENT,
+        SERVICE_NODE_NAME,
+        SPAN_ID,
+        TRACE_ID,
+        "transaction.id",
+        "event.dataset",
+    }
+)
 
 
 class JsonFormatter(OrjsonFormatter):
@@ -207,7 +225,10 @@ class JsonFormatter(OrjsonFormatter):
                 name = f"extra.{name}"
             if name in added:
                 name = free_key(name, added, repeats)
-            added[name] = self._value(value)
+            written = self._value(value)
+            if name in _TEXT_FIELDS and type(written) is not str:
+                written = orjson.dumps(written).decode()
+            added[name] = written
         line.update(added)
 
     def _value(self, value: Any) -> Any:

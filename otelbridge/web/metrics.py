@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -98,7 +98,9 @@ def _series(
         if chart.state == "busy":
             found = _busy(found)
         elif chart.state is not None:
-            found = [one for one in found if _state(one) == chart.state]
+            found = [
+                replace(one, attributes={}) for one in found if _state(one) == chart.state
+            ]
         if found:
             return metric, found
     return chart.metrics[0], []

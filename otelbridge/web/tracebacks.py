@@ -28,7 +28,8 @@ class Frame:
 
     Attributes:
         code: the source lines as written, markers (``^^^``) among them.
-        raising: the exception was raised here, or passed through here last.
+        raising: the exception was raised here.
+        leaving: the last own frame, which called the library that raised.
     """
 
     kind: ClassVar = "frame"
@@ -38,6 +39,7 @@ class Frame:
     code: list[tuple[str, bool]] = field(default_factory=list)
     own: bool = True
     raising: bool = False
+    leaving: bool = False
 
 
 @dataclass(slots=True)
@@ -71,11 +73,13 @@ def parse_traceback(text: str) -> list[Part]:
         text: an exception's ``exception.stacktrace``.
 
     Returns:
-        Its parts in order; one :class:`Text` where there is no frame in it. Where every frame is
+        Its parts in order, without the ``Traceback`` lines that only announce it; one
+        :class:`Text` where there is no frame in it. Where every frame is
         a library's, the last one of each traceback counts as own: something must be open.
     """
     parts: list[Frame | Text] = []
     current: Frame | None = None
+    own: Frame | None = None
     indent = 0
     for line in text.splitlines():
         found = _FRAME.match(line)
@@ -83,6 +87,7 @@ def parse_traceback(text: str) -> list[Part]:
             current = Frame(found[2], int(found[3]), found[4] or "", own=not is_library(found[2]))
             indent = len(found[1])
             parts.append(current)
+            own = current if current.own else own
             continue
         # Source and marker lines stand deeper than their File line.
         if current is not None and _depth(line) > indent:
@@ -93,16 +98,23 @@ def parse_traceback(text: str) -> list[Part]:
             current.code.append((line.strip(" |"), False))
             continue
         if _HEADER.match(line):
-            current = None
-        elif current is not None:
+            current, own = None, None
+            continue
+        if current is not None:
             current.raising = True
-            current = None
+            if own is not None and not current.own:
+                own.leaving = True
+            current, own = None, None
+        if not line.strip(" |"):
+            continue
         if parts and isinstance(parts[-1], Text):
             parts[-1].lines.append(line)
         else:
             parts.append(Text([line]))
     if current is not None:
         current.raising = True
+        if own is not None and not current.own:
+            own.leaving = True
     if not any(isinstance(part, Frame) and part.own for part in parts):
         for part in parts:
             if isinstance(part, Frame) and part.raising:

@@ -7,6 +7,8 @@ const metric = document.getElementById("metric");
 const failed = document.getElementById("metrics-error");
 // Told apart by eye in light and dark, in this order.
 const colours = { light: ["#3a52c4", "#b4540a", "#11786b", "#a11f7e", "#6a4bb5", "#5b6b00", "#b02a37", "#2b6a99"], dark: ["#93a8ff", "#f2a35e", "#5fd0bd", "#f08ad0", "#bda2ff", "#c6d65a", "#ff8d92", "#7fc0ee"] };
+// Steps of an axis of bytes: round in the units it is written in.
+const powers = Array.from({ length: 50 }, (_, power) => 2 ** power);
 let drawn = [];
 let charts = [];
 
@@ -28,7 +30,7 @@ function resolved(name) {
 
 function written(value, unit) {
   if (value === null || value === undefined) return "–";
-  if (unit === "share") return `${(value * 100).toFixed(value < 0.1 ? 1 : 0)} %`;
+  if (unit === "share") return `${(value * 100).toFixed(value > 0 && value < 0.1 ? 1 : 0)} %`;
   if (unit === "bytes" || unit === "By") {
     const power = value > 0 ? Math.min(4, Math.floor(Math.log2(value) / 10)) : 0;
     return `${(value / 1024 ** power).toFixed(power > 2 ? 2 : power ? 0 : 0)} ${["B", "KB", "MB", "GB", "TB"][power]}`;
@@ -83,6 +85,7 @@ function draw(section, chart, colourOf) {
   const options = {
     width: plot.clientWidth,
     height: 150,
+    padding: [8, 18, 0, 0],
     legend: { show: false },
     cursor: { sync: { key: "metrics" }, drag: { x: true, y: false, setScale: false }, points: { size: 7 } },
     scales: {
@@ -91,7 +94,7 @@ function draw(section, chart, colourOf) {
     },
     axes: [
       { stroke: dim, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: "11.5px system-ui, sans-serif", size: 26, space: 70, values: (self, splits, axis, space, step) => splits.map((at) => moment(at, step)) },
-      { stroke: dim, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "11.5px system-ui, sans-serif", size: 62, space: 32, values: (_, splits) => splits.map((value) => written(value, chart.unit)) },
+      { stroke: dim, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "11.5px system-ui, sans-serif", size: 62, space: 32, incrs: chart.unit === "bytes" || chart.unit === "By" ? powers : undefined, values: (_, splits) => splits.map((value) => written(value, chart.unit)) },
     ],
     series: [{}, ...chart.series.map((one) => ({ label: label(one, counts.get(one.service) > 1), stroke: colourOf(one), width: 1.5, points: { size: 4 }, spanGaps: false }))],
     hooks: {
@@ -117,7 +120,7 @@ function moment(seconds, step) {
 function table(chart, counts, colourOf) {
   const made = document.createElement("table");
   const head = made.createTHead().insertRow();
-  for (const text of ["", "mean", "max", "here"]) {
+  for (const text of ["", "mean", "max", "at cursor"]) {
     const cell = document.createElement("th");
     cell.textContent = text;
     cell.scope = "col";
@@ -155,7 +158,7 @@ function show() {
   const palette = colours[isDark() ? "dark" : "light"];
   charts = drawn.map((chart) => {
     const section = [...place.children].find((one) => one.dataset.key === chart.key);
-    const plain = chart.series.every((one) => !Object.keys(one.attributes).length || chart.key === "host");
+    const plain = chart.series.every((one) => !Object.keys(one.attributes).length);
     const colourOf = plain
       ? (one) => palette[names.indexOf(`${one.service}\n${one.instance}`) % palette.length]
       : (one) => palette[chart.series.indexOf(one) % palette.length];

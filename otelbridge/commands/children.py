@@ -56,10 +56,13 @@ class Child:
         """The end of what it has written."""
         return "\n".join("  " + line for line in self.output().splitlines()[-20:])
 
-    def stop(self) -> None:
-        """Ask it to end, wait, and end what remains of its session by force."""
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM; a service then hands over its last records."""
         if self.process.poll() is None:
             self.process.terminate()
+
+    def end(self) -> None:
+        """Wait for its end, and end what remains of its session by force."""
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_SECONDS)
         with suppress(ProcessLookupError):
@@ -68,11 +71,14 @@ class Child:
         self.process.wait()
 
 
-def stop_all(children: Sequence[Child]) -> None:
-    """Stop the last started first: customers, then services, then the bridge they send to."""
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the second Ctrl-C is too late
+def stop_all(*groups: Sequence[Child]) -> None:
+    """Stop one group after the other, the members of each at the same time."""
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C changes nothing
     try:
-        for child in reversed(children):
-            child.stop()
+        for group in groups:
+            for child in group:
+                child.ask_to_stop()
+            for child in group:
+                child.end()
     finally:
         signal.signal(signal.SIGINT, previous)

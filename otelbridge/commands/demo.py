@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
+import re
 import signal
 import socket
 import sys
@@ -12,11 +12,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import click
 
@@ -28,7 +29,10 @@ from otelbridge.settings import Settings, parse_duration, read_settings
 
 # Later ones call earlier ones.
 SERVICES = ("payments", "orders", "gateway")
-NEEDED = ("flask", "gunicorn", "requests", "opentelemetry.instrumentation.requests")
+NEEDED = (
+    *("grpc", "jinja2", "lark", "starlette", "uvicorn"),
+    *("flask", "gunicorn", "requests", "opentelemetry.instrumentation.sqlite3"),
+)
 READY_SECONDS = 60.0
 
 
@@ -68,7 +72,8 @@ def command(seconds: float | None, rate: float, **given: Any) -> int:
             return 1
         finally:
             _say("stopping")
-            stop_all(children)
+            # Customers, then services, then the bridge that takes their last records.
+            stop_all(children[4:], children[1:4], children[:1])
             _say("stopped")
 
 
@@ -96,61 +101,71 @@ def _run(
     rate: float,
     children: list[Child],
 ) -> int:
-    with needs_bridge("demo"):
-        from otelbridge.serve import is_loopback
     started = time.monotonic()
-    ports = {
-        name: _free_port(getattr(settings, f"{name}_port")) for name in ("grpc", "http", "web")
-    }
-    ports["udp"] = _free_port(settings.udp_port, socket.SOCK_DGRAM)
     environ = dict(os.environ)
-    for name, port in ports.items():
+    for name in ("grpc", "http", "web", "udp"):
+        kind = socket.SOCK_DGRAM if name == "udp" else socket.SOCK_STREAM
+        port = _free_port(getattr(settings, f"{name}_port"), kind)
         environ[f"OTELBRIDGE_{name.upper()}_PORT"] = str(port)
     environ["OTELBRIDGE_STORE"] = given["store"] or f"sqlite:///{folder}/demo.db"
     environ["OTELBRIDGE_HOST"] = settings.host
-    token = settings.token
-    if not is_loopback(settings.host) and token is None:
-        token = secrets.token_urlsafe(24)
-    if token:
-        environ["OTELBRIDGE_TOKEN"] = token
-        environ["OTEL_EXPORTER_OTLP_HEADERS"] = f"Authorization=Bearer%20{token}"
+    if settings.token:
+        environ["OTELBRIDGE_TOKEN"] = settings.token
 
-    _say("the bridge", end=" ")
     bridge = Child("the bridge", [sys.executable, "-m", "otelbridge", "serve"], folder, environ)
     children.append(bridge)
-    page = f"http://127.0.0.1:{ports['web']}"
-    _await(f"{page}/healthz", bridge)
-    click.echo(f"({time.monotonic() - started:.1f} s)")
+    _await(f"http://127.0.0.1:{environ['OTELBRIDGE_WEB_PORT']}/healthz", bridge, started)
+    page = re.search(r"open\s+(http://\S+)", bridge.output())
+    if page is None:
+        raise click.ClickException(f"the bridge did not say where it is:\n{bridge.last_words()}")
+
     environ |= {
         "SHOP_DATA": str(folder),
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{ports['http']}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{environ['OTELBRIDGE_HTTP_PORT']}",
         "OTELBRIDGE_METRIC_INTERVAL": os.environ.get("OTELBRIDGE_METRIC_INTERVAL", "5s"),
     }
-    environ.pop("OTEL_SERVICE_NAME", None)
-    for name in SERVICES:
-        _say(name, end=" ")
-        begun = time.monotonic()
-        with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
-            # Made here and handed down, so that the port cannot be taken in between.
-            address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    environ.pop("OTEL_SERVICE_NAME", None)  # each has its own
+    token = parse_qs(urlsplit(page[1]).query).get("token")
+    if token:  # beyond loopback, senders need it too
+        environ["OTEL_EXPORTER_OTLP_HEADERS"] = f"Authorization=Bearer%20{token[0]}"
+    gateway = _start_shop(folder, environ, children)
+
+    traffic = [sys.executable, str(shop_folder() / "traffic.py"), "--rate", str(rate)]
+    traffic += ["--url", gateway]
+    children.append(Child("the traffic", traffic, folder, environ, own_output=False))
+    click.echo()
+    click.secho(f"  open  {page[1]}", bold=True)
+    click.echo("  stop  Ctrl-C\n")
+    return _watch(children, seconds)
+
+
+def _start_shop(folder: Path, environ: dict[str, str], children: list[Child]) -> str:
+    """Start the three services at once and wait for them; give the gateway's address."""
+    with ExitStack() as stack:
+        # Their ports are opened here and handed down, so that nobody can take one in between and
+        # each service knows the others' before they run.
+        listeners = {
+            name: stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
+            for name in SERVICES
+        }
+        addresses = {
+            name: f"http://127.0.0.1:{listener.getsockname()[1]}"
+            for name, listener in listeners.items()
+        }
+        environ |= {f"{name.upper()}_URL": address for name, address in addresses.items()}
+        started = time.monotonic()
+        services = []
+        for name, listener in listeners.items():
             arguments = [sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "4"]
             arguments += ["--bind", f"fd://{listener.fileno()}", "--chdir", str(shop_folder())]
             arguments += ["--worker-tmp-dir", str(folder), "--graceful-timeout", "5"]
             arguments += ["--no-control-socket", f"{name}:app"]
-            service = Child(name, arguments, folder, environ, keep=[listener.fileno()])
-        children.append(service)
-        environ[f"{name.upper()}_URL"] = address
-        _await(f"{address}/", service)
-        click.echo(f"({time.monotonic() - begun:.1f} s) {address}")
-
-    traffic = [sys.executable, str(shop_folder() / "traffic.py"), "--rate", str(rate)]
-    traffic += ["--url", environ["GATEWAY_URL"]]
-    children.append(Child("traffic", traffic, folder, environ, own_output=False))
-    click.echo()
-    click.secho(f"  open  {page}/{f'?token={token}' if token else ''}", bold=True)
-    click.echo("  stop  Ctrl-C\n")
-    return _watch(children, seconds)
+            services.append(Child(name, arguments, folder, environ, keep=[listener.fileno()]))
+            children.append(services[-1])
+    for service in services:
+        _await(f"{addresses[service.name]}/", service, started)
+    return addresses["gateway"]
 
 
 def _watch(children: list[Child], seconds: float | None) -> int:
@@ -168,9 +183,10 @@ def _watch(children: list[Child], seconds: float | None) -> int:
     return 0
 
 
-def _await(address: str, child: Child) -> None:
-    """Wait until an address answers, whatever it answers."""
-    deadline = time.monotonic() + READY_SECONDS
+def _await(address: str, child: Child, started: float) -> None:
+    """Wait until an address answers, whatever it answers, and say how long that took."""
+    _say(f"{child.name} ", end="")
+    deadline = started + READY_SECONDS
     while not _answers(address):
         if child.process.poll() is not None or time.monotonic() > deadline:
             click.echo()
@@ -178,6 +194,7 @@ def _await(address: str, child: Child) -> None:
                 f"{child.name} did not start; its last words:\n{child.last_words()}"
             )
         time.sleep(0.05)
+    click.echo(f"({time.monotonic() - started:.1f} s)")
 
 
 def _answers(address: str) -> bool:
@@ -222,6 +239,4 @@ def _signals_as_interrupt() -> Iterator[None]:
 
 
 def _say(text: str, end: str = "\n") -> None:
-    click.echo(click.style("demo: ", dim=True) + text, nl=end == "\n")
-    if end != "\n":
-        click.echo(end, nl=False)
+    click.echo(click.style("demo: ", dim=True) + text + end, nl=False)

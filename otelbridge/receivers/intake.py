@@ -64,9 +64,9 @@ class Intake:
             own += size
             self._held.bytes += size
             if self._held.bytes > self._max_held_bytes:
-                raise StoreUnavailableError(
-                    "too many requests are waiting to be stored", retry_after=1.0
-                )
+                message = "too many requests are waiting to be stored"
+                self.reject("store_unavailable", message)
+                raise StoreUnavailableError(message, retry_after=1.0)
 
         try:
             yield hold

@@ -17,6 +17,7 @@ from otelbridge.receivers.intake import Intake
 from otelbridge.receivers.otlp import Signal, decode
 from otelbridge.receivers.otlp_answers import Code, failure, success
 from otelbridge.receivers.token import INGEST_UNAUTHORIZED, presents_token
+from otelbridge.receivers.unpacking import BodyTooLargeError
 from otelbridge.store.protocol import StoreUnavailableError
 
 SERVICES: Final[dict[str, Signal]] = {
@@ -40,9 +41,12 @@ class GrpcReceiver:
     def __init__(self, intake: Intake, *, token: str | None, max_body_bytes: int) -> None:
         self._intake = intake
         self._token = token
+        self._max_body_bytes = max_body_bytes
         self._server = grpc.aio.server(
             options=[
-                ("grpc.max_receive_message_length", max_body_bytes),
+                # gRPC itself refuses what is far too large, unread; what is a little too large
+                # gets here, to be counted and answered with what to do.
+                ("grpc.max_receive_message_length", 2 * max_body_bytes),
                 # Without this a second bridge would share the port and take half the telemetry.
                 ("grpc.so_reuseport", 0),
             ]
@@ -89,6 +93,10 @@ class GrpcReceiver:
                 self._intake.reject("unauthenticated", INGEST_UNAUTHORIZED)
                 await context.abort(grpc.StatusCode.UNAUTHENTICATED, INGEST_UNAUTHORIZED)
             try:
+                if len(body) > self._max_body_bytes:
+                    too_large = BodyTooLargeError(self._max_body_bytes, "unpacked")
+                    self._intake.reject(too_large.reason, str(too_large))
+                    raise too_large
                 with self._intake.holding() as hold:
                     hold(len(body))
                     decoded = await self._intake.take(

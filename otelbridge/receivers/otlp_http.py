@@ -151,9 +151,6 @@ async def _take(request: Request, intake: Intake, token: str | None, limit: int)
         except BodyTooLargeError as error:
             intake.reject(error.reason, str(error))
             raise
-        except StoreUnavailableError as error:
-            intake.reject("store_unavailable", str(error))
-            raise
 
         def decode_body() -> Decoded:
             return decode(signal, encoding, unpack(body, packing, limit))

@@ -37,7 +37,7 @@ class MemoryStore:
 
     async def write(self, batch: Batch) -> Arrivals:
         self.waiting += 1
-        while self.slow:
+        while self.slow:  # noqa: ASYNC110 - set from another thread
             await asyncio.sleep(0.01)
         self.waiting -= 1
         with self._changed:

@@ -127,11 +127,22 @@ def test_without_the_ingest_token_a_request_is_unauthenticated(metadata):
 
 
 @pytest.mark.parametrize("compression", [None, grpc.Compression.Gzip])
-def test_a_request_beyond_the_limit_is_refused_without_a_hint_to_repeat_it(compression):
+def test_a_request_beyond_the_limit_is_refused_and_counted(compression):
     with running_bridge(max_body_bytes=10_000) as bridge, open_channel(bridge) as channel:
-        body = log_request(log("x" * 1_000_000)).SerializeToString()
+        body = log_request(log("x" * 10_001)).SerializeToString()
+        error = refusal(channel, body, compression=compression)
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "larger than 10000 bytes" in error.details()
+        assert rejected(bridge) == {"body_too_large": 1}
+
+
+@pytest.mark.parametrize("compression", [None, grpc.Compression.Gzip])
+def test_a_request_far_beyond_the_limit_is_not_even_read(compression):
+    with running_bridge(max_body_bytes=10_000) as bridge, open_channel(bridge) as channel:
+        body = log_request(log("x" * 3_000_000)).SerializeToString()
         error = refusal(channel, body, compression=compression)
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        # Without a RetryInfo the specification has senders give the request up.
         assert "grpc-status-details-bin" not in dict(error.trailing_metadata())
         send_bytes(channel, LOGS.SerializeToString())
         assert len(bridge.store.logs) == 1

@@ -11,8 +11,9 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -34,6 +35,9 @@ NEEDED = (
     *("flask", "gunicorn", "requests", "opentelemetry.instrumentation.sqlite3"),
 )
 READY_SECONDS = 60.0
+
+# In what `otelbridge serve` says once it is ready.
+_PAGE = re.compile(r"open\s+(http://\S+)\n")
 
 
 @click.command(
@@ -114,10 +118,8 @@ def _run(
 
     bridge = Child("the bridge", [sys.executable, "-m", "otelbridge", "serve"], folder, environ)
     children.append(bridge)
-    _await(f"http://127.0.0.1:{environ['OTELBRIDGE_WEB_PORT']}/healthz", bridge, started)
-    page = re.search(r"open\s+(http://\S+)", bridge.output())
-    if page is None:
-        raise click.ClickException(f"the bridge did not say where it is:\n{bridge.last_words()}")
+    _await(lambda: _PAGE.search(bridge.output()) is not None, bridge, started)
+    page = _PAGE.findall(bridge.output())[0]
 
     environ |= {
         "SHOP_DATA": str(folder),
@@ -126,7 +128,7 @@ def _run(
         "OTELBRIDGE_METRIC_INTERVAL": os.environ.get("OTELBRIDGE_METRIC_INTERVAL", "5s"),
     }
     environ.pop("OTEL_SERVICE_NAME", None)  # each has its own
-    token = parse_qs(urlsplit(page[1]).query).get("token")
+    token = parse_qs(urlsplit(page).query).get("token")
     if token:  # beyond loopback, senders need it too
         environ["OTEL_EXPORTER_OTLP_HEADERS"] = f"Authorization=Bearer%20{token[0]}"
     gateway = _start_shop(folder, environ, children)
@@ -135,7 +137,7 @@ def _run(
     traffic += ["--url", gateway]
     children.append(Child("the traffic", traffic, folder, environ, own_output=False))
     click.echo()
-    click.secho(f"  open  {page[1]}", bold=True)
+    click.secho(f"  open  {page}", bold=True)
     click.echo("  stop  Ctrl-C\n")
     return _watch(children, seconds)
 
@@ -164,7 +166,7 @@ def _start_shop(folder: Path, environ: dict[str, str], children: list[Child]) ->
             services.append(Child(name, arguments, folder, environ, keep=[listener.fileno()]))
             children.append(services[-1])
     for service in services:
-        _await(f"{addresses[service.name]}/", service, started)
+        _await(partial(_answers, addresses[service.name]), service, started)
     return addresses["gateway"]
 
 
@@ -183,11 +185,11 @@ def _watch(children: list[Child], seconds: float | None) -> int:
     return 0
 
 
-def _await(address: str, child: Child, started: float) -> None:
-    """Wait until an address answers, whatever it answers, and say how long that took."""
+def _await(ready: Callable[[], bool], child: Child, started: float) -> None:
+    """Wait until a child is ready, and say how long that took."""
     _say(f"{child.name} ", end="")
     deadline = started + READY_SECONDS
-    while not _answers(address):
+    while not ready():
         if child.process.poll() is not None or time.monotonic() > deadline:
             click.echo()
             raise click.ClickException(
@@ -198,6 +200,7 @@ def _await(address: str, child: Child, started: float) -> None:
 
 
 def _answers(address: str) -> bool:
+    """Tell whether a server answers, whatever it answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(address, timeout=2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import time
@@ -120,7 +121,7 @@ class JsonFormatter(OrjsonFormatter):
             SERVICE_NODE_NAME: service_node_name,
         }
         self._not_extra = self._skip_fields | INTERNAL_ATTRIBUTES
-        self._second = (-1, "")
+        self._second: tuple[int | None, str] = (None, "")
         self.set_resource(resource)
 
     def set_resource(self, resource: Mapping[str, Any] | None) -> None:
@@ -240,7 +241,10 @@ class JsonFormatter(OrjsonFormatter):
 
     def _timestamp(self, created: float) -> str:
         try:
-            second, fraction = divmod(round(created * 1_000_000), 1_000_000)
+            second = math.floor(created)
+            fraction = round((created - second) * 1_000_000)
+            if fraction == 1_000_000:
+                second, fraction = second + 1, 0
             known, text = self._second
             if second != known:
                 text = f"{datetime.fromtimestamp(second, timezone.utc):%Y-%m-%dT%H:%M:%S}"

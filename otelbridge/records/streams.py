@@ -20,6 +20,9 @@ from typing import Any, TextIO
 # A line that never ends, such as a progress bar's, is recorded in pieces of this length.
 _MAX_LINE_CHARS = 64 * 1024
 
+# Whether this thread is recording what it printed, to either stream.
+_thread = threading.local()
+
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -64,7 +67,6 @@ class _Capture:
         # The line begun by each thread, so that threads' lines do not mix; by process too, since
         # a forked child must not finish its parent's lines.
         self._begun: dict[tuple[int, int], str] = {}
-        self._thread = threading.local()
 
     def install(self) -> None:
         try:
@@ -87,9 +89,10 @@ class _Capture:
 
     def write(self, text: str) -> int:
         """Write to the stream, then record the lines this completes."""
-        frame = sys._getframe(1)
-        if getattr(self._thread, "recording", False):
-            if frame.f_code is logging.StreamHandler.emit.__code__:
+        # None where the interpreter itself writes, as it does of an exception nobody caught.
+        frame = sys._getframe().f_back
+        if getattr(_thread, "recording", False):
+            if frame is not None and frame.f_code is logging.StreamHandler.emit.__code__:
                 # A console handler is given the record of a line that stands there already.
                 return len(text)
             return self._write(text)
@@ -113,12 +116,12 @@ class _Capture:
         message = _COLOURS.sub("", _overwritten(line).rstrip("\r"))
         if not message.strip():
             return
-        self._thread.recording = True
+        _thread.recording = True
         try:
             # Past _record, _take and write, to the caller that printed.
             self._logger.log(self._level, message, stacklevel=4)
         finally:
-            self._thread.recording = False
+            _thread.recording = False
 
 
 def _overwritten(line: str) -> str:

@@ -11,6 +11,8 @@ import threading
 from datetime import datetime, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
 
 import otelbridge
@@ -18,10 +20,12 @@ from otelbridge.records.formatter import JsonFormatter
 from otelbridge.records.uid import record_uid
 
 
-@pytest.fixture(autouse=True)
-def _no_resource_variables(monkeypatch):
-    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
-    monkeypatch.delenv("OTEL_RESOURCE_ATTRIBUTES", raising=False)
+@pytest.fixture(autouse=True, scope="module")
+def _no_resource_variables():
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("OTEL_SERVICE_NAME", raising=False)
+        environment.delenv("OTEL_RESOURCE_ATTRIBUTES", raising=False)
+        yield
 
 
 def make_record(message: object = "hello", *args, level=logging.INFO, **options):
@@ -43,7 +47,7 @@ def test_the_fields_of_a_plain_record(monkeypatch):
     line = line_of(record)
 
     moment = datetime.fromtimestamp(record.created, timezone.utc)
-    assert line.pop("@timestamp") == moment.isoformat(timespec="microseconds")[:-6] + "Z"
+    assert line.pop("@timestamp") == moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     assert line.pop("host.name")
     assert line == {
         "log.level": "INFO",
@@ -177,6 +181,15 @@ def test_a_time_that_is_none_gives_way_to_now(created):
     year = line_of(record)["@timestamp"][:4]
 
     assert year == str(datetime.now(timezone.utc).year)
+
+
+@given(st.floats(-(2**31), 2**33))
+def test_timestamps_are_rounded_as_datetime_rounds(created):
+    record = make_record()
+    record.created = created
+
+    moment = datetime.fromtimestamp(created, timezone.utc)
+    assert line_of(record)["@timestamp"] == moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @pytest.mark.parametrize(

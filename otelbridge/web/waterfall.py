@@ -207,12 +207,11 @@ def _mark_critical(root: Node) -> None:
     pending = [(root, root.end)]
     while pending:
         node, until = pending.pop()
-        cursor = min(until, node.end)
+        limit = cursor = min(until, node.end)
         for child in sorted(node.children, key=lambda child: child.end, reverse=True):
-            ends = min(child.end, cursor)
-            if ends <= node.start or child.start >= cursor or ends <= child.start:
-                continue
-            if child.end > cursor and child.start < node.start:
+            ends = min(child.end, limit)
+            # A child still running at the cursor ran beside what was waited for.
+            if ends > cursor or ends <= max(child.start, node.start):
                 continue
             if ends < cursor:
                 node.critical.append((ends, cursor))

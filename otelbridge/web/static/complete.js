@@ -26,7 +26,9 @@ function choose(place) {
 
 function take(place) {
   const { text, start, end } = offered[place];
-  input.setRangeText(text, start, end, "end");
+  const letters = [...input.value];
+  const units = (count) => letters.slice(0, count).join("").length;
+  input.setRangeText(text, units(start), units(end), "end");
   close();
   input.focus();
   ask();
@@ -36,14 +38,14 @@ function show(completions) {
   offered = completions;
   chosen = -1;
   list.replaceChildren(
-    ...completions.map(({ label, kind }, index) => {
+    ...completions.map(({ label, kind, description }, index) => {
       const item = document.createElement("li");
       item.id = `completion-${index}`;
       item.setAttribute("role", "option");
       item.setAttribute("aria-selected", "false");
       const what = document.createElement("span");
       what.className = "kind";
-      what.textContent = kind;
+      what.textContent = description || kind;
       item.append(label, what);
       item.addEventListener("mousedown", (event) => {
         event.preventDefault();
@@ -58,7 +60,9 @@ function show(completions) {
 
 async function ask() {
   const number = ++asked;
-  const params = new URLSearchParams({ text: input.value, cursor: input.selectionStart, signal: input.dataset.signal });
+  // The server counts characters, the browser counts halves of some.
+  const cursor = [...input.value.slice(0, input.selectionStart)].length;
+  const params = new URLSearchParams({ text: input.value, cursor, signal: input.dataset.signal });
   const response = await fetch(`/complete.json?${params}`);
   // An answer to what is no longer written is of no use.
   if (number !== asked || document.activeElement !== input || !response.ok) return;

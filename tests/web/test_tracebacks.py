@@ -1,0 +1,168 @@
+"""Tracebacks taken apart."""
+
+from __future__ import annotations
+
+import time
+import traceback
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otelbridge.web.tracebacks import Folded, Frame, Part, Text, is_library, parse_traceback
+from tests.web.samples import TRACEBACK
+
+
+def raised(function: object) -> str:
+    try:
+        function()
+    except BaseException:
+        return traceback.format_exc()
+    raise AssertionError("nothing was raised")
+
+
+def frames(parts: list[Part]) -> list[Frame]:
+    found = []
+    for part in parts:
+        if isinstance(part, Frame):
+            found.append(part)
+        elif isinstance(part, Folded):
+            found += part.frames
+    return found
+
+
+def test_library_frames_are_folded_under_a_count() -> None:
+    parts = parse_traceback(TRACEBACK)
+
+    kinds = [part.kind for part in parts]
+    assert kinds == ["frame", "folded", "text", "frame", "text"]
+    assert len(parts[1].frames) == 2
+
+
+def test_the_raising_line_and_the_own_line_above_a_library_are_marked() -> None:
+    first, _, third, last = frames(parse_traceback(TRACEBACK))
+
+    assert first.leaving
+    assert not first.raising
+    assert third.raising
+    assert not third.own
+    assert last.raising
+    assert not last.leaving
+
+
+def test_carets_stand_under_what_they_mark() -> None:
+    code = frames(parse_traceback(TRACEBACK))[0].code
+
+    (source, _), (markers, is_marker) = code
+    assert is_marker
+    assert source[markers.index("^") :].startswith("vault.load(user)")
+
+
+def test_what_stands_between_two_exceptions_is_kept() -> None:
+    texts = [part for part in parse_traceback(TRACEBACK) if isinstance(part, Text)]
+
+    assert texts[0].lines == [
+        "KeyError: 'alice'",
+        "The above exception was the direct cause of the following exception:",
+    ]
+    assert texts[1].lines == ["payments.CardError: no card"]
+
+
+def test_a_real_traceback_of_this_python() -> None:
+    def fail() -> None:
+        raise ValueError("several\nlines\n  of message")
+
+    parts = parse_traceback(raised(fail))
+
+    assert frames(parts)[-1].function.endswith("fail")
+    assert frames(parts)[-1].raising
+    assert parts[-1].lines == ["ValueError: several", "lines", "  of message"]
+
+
+def test_a_repeated_frame_keeps_its_count() -> None:
+    def again() -> None:
+        again()
+
+    parts = parse_traceback(raised(again))
+
+    assert any("Previous line repeated" in line for one in frames(parts) for line, _ in one.code)
+
+
+GROUP = """  + Exception Group Traceback (most recent call last):
+  |   File "/srv/shop/app.py", line 3, in both
+  |     raise ExceptionGroup("two", found)
+  | ExceptionGroup: two (2 sub-exceptions)
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File "/srv/shop/app.py", line 9, in one
+    |     1 / 0
+    |     ~~^~~
+    | ZeroDivisionError: division by zero
+    +---------------- 2 ----------------
+    | ValueError: bad
+    +------------------------------------
+"""
+
+
+def test_an_exception_group_keeps_its_parts() -> None:
+    parts = parse_traceback(GROUP)
+
+    assert [frame.line for frame in frames(parts)] == [3, 9]
+    assert frames(parts)[1].code == [("1 / 0", False), ("~~^~~", True)]
+    text = "\n".join(line for part in parts if isinstance(part, Text) for line in part.lines)
+    assert "ValueError: bad" in text
+    assert "---- 2 ----" in text
+
+
+def test_where_every_frame_is_a_library_s_the_raising_one_is_open() -> None:
+    parts = parse_traceback(
+        'Traceback (most recent call last):\n'
+        '  File "/x/site-packages/a.py", line 1, in a\n    b()\n'
+        '  File "/x/site-packages/b.py", line 2, in b\n    raise E\n'
+        "E"
+    )
+
+    assert [part.kind for part in parts] == ["folded", "frame", "text"]
+
+
+def test_what_is_no_traceback_stays_text() -> None:
+    java = "java.lang.IllegalStateException: no\n\tat shop.Cart.add(Cart.java:12)"
+
+    (part,) = parse_traceback(java)
+
+    assert isinstance(part, Text)
+    assert part.lines == java.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("path", "library"),
+    [
+        ("/srv/shop/app.py", False),
+        ("/srv/python3-shop/app.py", False),
+        ("/home/me/python3.11/app.py", False),
+        ("/usr/lib/python3.11/json/decoder.py", True),
+        ("/opt/v/lib64/python3.12/site-packages/flask/app.py", True),
+        ("/usr/lib/python3/dist-packages/requests/api.py", True),
+        ("C:\\shop\\app.py", False),
+        ("C:\\Python311\\Lib\\json\\decoder.py", True),
+        ("<frozen importlib._bootstrap>", True),
+    ],
+)
+def test_installed_code_is_told_by_its_path(path: str, library: bool) -> None:
+    assert is_library(path) is library
+
+
+@given(st.text())
+def test_any_text_comes_out_whole(text: str) -> None:
+    for part in parse_traceback(text):
+        assert part.kind in {"frame", "folded", "text"}
+
+
+@pytest.mark.parametrize("line", ["|" * 50_000, " " * 50_000, 'File "' * 10_000, "/lib/python" * 9000])
+def test_long_lines_take_time_in_proportion(line: str) -> None:
+    text = f'  File "{line}", line 1, in x\n{line}\n' * 3
+
+    began = time.perf_counter()
+    parse_traceback(text)
+
+    assert time.perf_counter() - began < 1

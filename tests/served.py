@@ -22,6 +22,7 @@ class ServedBridge:
 
     process: subprocess.Popen[str]
     url: str
+    http_port: int
     udp_port: int
 
     def send(self, *lines: dict) -> None:
@@ -59,7 +60,9 @@ def serve(folder: Path, *options: str) -> ServedBridge:
         assert line, f"serve ended with {process.wait(5)} after {said!r}"
         said += line
     web = re.search(r"http://127\.0\.0\.1:\d+(?=/)", said)
+    http = re.search(r"OTLP/HTTP +http://127\.0\.0\.1:(\d+)", said)
     udp = re.search(r"UDP lines +127\.0\.0\.1:(\d+)", said)
     assert web, said
+    assert http, said
     assert udp, said
-    return ServedBridge(process, web[0], int(udp[1]))
+    return ServedBridge(process, web[0], int(http[1]), int(udp[1]))

@@ -44,16 +44,22 @@ class Capture:
         rewrite: changes a record before our handlers get it.
     """
 
-    def __init__(self, intercept: Callable[[logging.LogRecord], bool]) -> None:
+    def __init__(
+        self,
+        intercept: Callable[[logging.LogRecord], bool],
+        arrived: Callable[[], None] = lambda: None,
+    ) -> None:
         """Prepare; nothing is captured before :meth:`install`.
 
         Args:
             intercept: is given every record first; where it returns true, nobody else is.
+            arrived: is called before our handlers get a record.
         """
         self.handlers: tuple[logging.Handler, ...] = ()
         self.replaced: Callable[[logging.Handler | None], bool] | None = None
         self.rewrite: Callable[[logging.LogRecord], logging.LogRecord] | None = None
         self._intercept = intercept
+        self._arrived = arrived
         self._original: Callable[[logging.Logger, logging.LogRecord], None] | None = None
         self._wrapper: Any = None
 
@@ -95,6 +101,7 @@ class Capture:
         """Hand a record to our handlers, and to nobody else."""
         if not self.handlers or record.name.startswith(NOT_SENT):
             return
+        self._arrived()
         if self.rewrite is not None:
             record = self.rewrite(record)
         for handler in self.handlers:

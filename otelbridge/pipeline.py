@@ -2,145 +2,97 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 import os
-import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opentelemetry import _logs, metrics, trace
-from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.context import Context
+from opentelemetry.sdk._logs import (
+    LoggerProvider,
+    LogRecordLimits,
+    LogRecordProcessor,
+    ReadableLogRecord,
+)
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExportResult
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.util._importlib_metadata import entry_points
 
-from otelbridge.sinks.otlp import (
-    Destination,
-    OTLPLogRecordExporter,
-    OTLPMetricExporter,
-    OTLPSpanExporter,
-)
+from otelbridge.metric_reader import IntervalReader
+from otelbridge.sinks.otlp import Destination
 from otelbridge.sinks.otlp_trouble import TroubleReport
+from otelbridge.sinks.queue import DEFAULT_BATCH_SIZE, DEFAULT_CAPACITY, BatchQueue, Deadline
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadWriteLogRecord
-    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
 
     from otelbridge.settings import Settings
     from otelbridge.sinks.otlp_exporters import Signal
 
-# Short enough for a record to be on the page within a second. The specification's own variables
-# (OTEL_BLRP_SCHEDULE_DELAY, OTEL_BSP_SCHEDULE_DELAY, ..._MAX_QUEUE_SIZE) win.
-LOG_DELAY_MILLIS: Final = 200
-SPAN_DELAY_MILLIS: Final = 500
-QUEUE_SIZE: Final = 16_384
+_logger = logging.getLogger(__name__)
+
+# Short enough for a record to be on the page within a second; OTEL_BLRP_SCHEDULE_DELAY and
+# OTEL_BSP_SCHEDULE_DELAY win.
+LOG_DELAY_SECONDS: Final = 0.2
+SPAN_DELAY_SECONDS: Final = 0.5
 
 
-class _BoundedQueue:
-    """What the two batch processors need so that they never hold up the program for long."""
+class LogProcessor(LogRecordProcessor):
+    """Puts log records into a queue."""
 
-    destination: Destination
-    _batch_processor: Any
-    _flushing: threading.Thread | None = None
-    deadline: float | None = None
-
-    def _count_overflow(self) -> None:
-        batch = self._batch_processor
-        if len(batch._queue) >= batch._max_queue_size:
-            self.destination.give_up(1, "the queue is full")
-
-    def shutdown(self) -> None:
-        """Send what is queued, until ``deadline`` (``time.monotonic`` seconds), then close."""
-        deadline = self.deadline if self.deadline is not None else time.monotonic() + 30.0
-        remaining = self.destination.patience(deadline)
-        waiting = len(self._batch_processor._queue)
-        self._batch_processor.shutdown(timeout_millis=remaining * 1000)
-        left = len(self._batch_processor._queue)
-        if left and waiting:
-            self.destination.give_up(left, "the program ended first")
-
-    def force_flush(self, timeout_millis: int | None = 30_000) -> bool:
-        """Send what is queued; give up waiting after ``timeout_millis``."""
-        if self._flushing is None or not self._flushing.is_alive():
-            self._flushing = threading.Thread(
-                target=self._batch_processor.force_flush, name="otelbridge-flush", daemon=True
-            )
-            try:
-                self._flushing.start()
-            except RuntimeError:  # the interpreter is shutting down: no new threads
-                self._flushing = None
-                return False
-        self._flushing.join(30.0 if timeout_millis is None else timeout_millis / 1000)
-        return not self._flushing.is_alive()
-
-
-class LogQueue(_BoundedQueue, BatchLogRecordProcessor):
-    """Batches log records for a destination."""
-
-    def __init__(self, destination: Destination) -> None:
-        """Send what comes in to ``destination``."""
-        self.destination = destination
-        BatchLogRecordProcessor.__init__(
-            self,
-            OTLPLogRecordExporter(destination),
-            schedule_delay_millis=_unless_set("OTEL_BLRP_SCHEDULE_DELAY", LOG_DELAY_MILLIS),
-            max_queue_size=_unless_set("OTEL_BLRP_MAX_QUEUE_SIZE", QUEUE_SIZE),
-        )
+    def __init__(self, queue: BatchQueue) -> None:
+        """Put records into ``queue``."""
+        self.queue = queue
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """Queue a record; the oldest makes room where the queue is full."""
-        self._count_overflow()
-        BatchLogRecordProcessor.on_emit(self, log_record)
-
-
-class SpanQueue(_BoundedQueue, BatchSpanProcessor):
-    """Batches spans for a destination."""
-
-    def __init__(self, destination: Destination) -> None:
-        """Send what comes in to ``destination``."""
-        self.destination = destination
-        BatchSpanProcessor.__init__(
-            self,
-            OTLPSpanExporter(destination),
-            schedule_delay_millis=_unless_set("OTEL_BSP_SCHEDULE_DELAY", SPAN_DELAY_MILLIS),
-            max_queue_size=_unless_set("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE_SIZE),
+        """Queue a record."""
+        # Without its context, which may hold on to much and is not sent.
+        record = copy.copy(log_record.log_record)
+        record.context = Context()
+        self.queue.put(
+            ReadableLogRecord(
+                record,
+                log_record.resource or Resource.get_empty(),
+                log_record.instrumentation_scope,
+                log_record.limits,
+            )
         )
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Send what is queued; gives up waiting after ``timeout_millis``."""
+        return self.queue.flush(timeout_millis / 1000)
+
+    def shutdown(self) -> None:
+        """Take no more records; :class:`Pipeline` sees to what is left."""
+        self.queue.close()
+
+
+class QueueSpanProcessor(SpanProcessor):
+    """Puts sampled spans into a queue when they end."""
+
+    def __init__(self, queue: BatchQueue) -> None:
+        """Put spans into ``queue``."""
+        self.queue = queue
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Queue a span; the oldest makes room where the queue is full."""
-        self._count_overflow()
-        BatchSpanProcessor.on_end(self, span)
+        """Queue a span."""
+        if span.context is not None and span.context.trace_flags.sampled:
+            self.queue.put(span)
 
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Send what is queued; gives up waiting after ``timeout_millis``."""
+        return self.queue.flush(timeout_millis / 1000)
 
-class MetricReader(PeriodicExportingMetricReader):
-    """Reads metrics every so often, and never while the process forks.
-
-    The SDK's metric storages hold locks while they are read. A child forked in that moment would
-    wait for them for ever.
-    """
-
-    def __init__(self, exporter: Any, interval: float) -> None:
-        """Read every ``interval`` seconds, or as OTEL_METRIC_EXPORT_INTERVAL has it."""
-        self.reading = threading.Lock()
-        super().__init__(
-            exporter,
-            export_interval_millis=_unless_set("OTEL_METRIC_EXPORT_INTERVAL", interval * 1000),
-        )
-
-    def guard_reading(self) -> None:
-        """Hold ``reading`` while metrics are read; for when the meter provider has been made."""
-        read: Any = self._collect
-
-        def collect(*args: Any, **kwargs: Any) -> Any:
-            with self.reading:
-                return read(*args, **kwargs)
-
-        self._set_collect_callback(collect)
+    def shutdown(self) -> None:
+        """Take no more spans; :class:`Pipeline` sees to what is left."""
+        self.queue.close()
 
 
 class Pipeline:
@@ -161,8 +113,9 @@ class Pipeline:
         self._settings = settings
         self._report = TroubleReport()
         self._own: list[Any] = []
-        self._queues: list[_BoundedQueue] = []
-        self._reader: MetricReader | None = None
+        self._others: list[Any] = []
+        self._queues: list[BatchQueue] = []
+        self._reader: IntervalReader | None = None
         # Metrics first: the other two providers count themselves with it, if asked to.
         self.meter_provider = self._set_up_metrics(resource)
         self.tracer_provider = self._set_up_traces(resource)
@@ -178,44 +131,41 @@ class Pipeline:
             Whether everything was accepted in time.
         """
         lost = self._dropped()
-        deadline = time.monotonic() + timeout
-        done = True
-        for provider in self._own:
-            remaining = max(0.0, deadline - time.monotonic())
-            done &= _within(remaining, provider.force_flush, round(remaining * 1000))
-        return done and self._dropped() == lost
+        deadline = Deadline(timeout)
+        done = [waiting.flush(deadline.remaining()) for waiting in self._waiting()]
+        done += [
+            provider.force_flush(round(deadline.remaining() * 1000)) for provider in self._others
+        ]
+        return all(done) and self._dropped() == lost
 
-    def shutdown(self, deadline: float) -> bool:
+    def shutdown(self, timeout: float) -> bool:
         """Send what is queued and stop.
 
         Args:
-            deadline: ``time.monotonic`` seconds at which it is over in any case.
+            timeout: seconds this may take.
 
         Returns:
             Whether everything was accepted.
         """
         lost = self._dropped()
+        deadline = Deadline(timeout)
         reachable: dict[str, bool] = {}
+        # All are told first, so that they end side by side.
         for destination in self.destinations.values():
             destination.finish(deadline, reachable)
-        for queue in self._queues:
-            queue.deadline = deadline
+        for waiting in self._waiting():
+            waiting.close()
+        for waiting in self._waiting():
+            waiting.wait_closed(waiting.destination.patience(deadline))
         for provider in self._own:
-            if isinstance(provider, MeterProvider):
-                remaining = deadline - time.monotonic()
-                if "metrics" in self.destinations:
-                    remaining = self.destinations["metrics"].patience(deadline)
-                # It raises where a reader did not finish in time.
-                with suppress(Exception):
-                    provider.shutdown(timeout_millis=max(1.0, remaining * 1000))
-            else:
+            with suppress(Exception):  # the meter provider's, for a reader that was late
                 provider.shutdown()
+        for destination in self.destinations.values():
+            destination.close()
         return self._dropped() == lost
 
     def update_resource(self, attributes: dict[str, Any]) -> None:
         """Change attributes of the resource that everything sent from now on carries."""
-        from opentelemetry.sdk.resources import Resource
-
         for provider in self._own:
             provider._update_resource(Resource(attributes))
 
@@ -231,20 +181,53 @@ class Pipeline:
 
     def after_fork_in_child(self) -> None:
         """Send what this process makes, and nothing of the parent's."""
-        if self._reader is not None:
-            self._reader.reading = threading.Lock()
         for destination in self.destinations.values():
             destination.start_afresh()
         for queue in self._queues:
-            queue._flushing = None
+            queue.start_afresh()
+        if self._reader is not None:
+            self._reader.start()
+
+    def before_patching(self) -> None:
+        """End all threads: gevent is about to change what a thread is."""
+        if self._reader is not None:
+            self._reader.stop()
+        for queue in self._queues:
+            queue.change_threading()
+
+    def after_patching(self) -> None:
+        """Go on, with what gevent has made of threads and sockets."""
+        for destination in self.destinations.values():
+            destination.change_threading()
+        for queue in self._queues:
+            queue.change_threading()
+        if self._reader is not None:
+            self._reader.start()
+
+    def _waiting(self) -> list[BatchQueue | IntervalReader]:
+        return [*self._queues, *([self._reader] if self._reader is not None else [])]
 
     def _dropped(self) -> int:
         return sum(destination.dropped for destination in self.destinations.values())
 
-    def _destination(self, signal: Signal, protocol: str | None) -> Destination:
+    def _destination(self, signal: Signal, name: str) -> Destination:
+        protocol = _OTLP_NAMES.get(name)
         destination = Destination(signal, self._settings, self._report, protocol)
         self.destinations[signal] = destination
         return destination
+
+    def _queue(self, signal: Literal["logs", "traces"], name: str, success: Any) -> BatchQueue:
+        prefix, delay = _QUEUES[signal]
+        given = _milliseconds(f"{prefix}_SCHEDULE_DELAY")
+        queue = BatchQueue(
+            self._destination(signal, name),
+            success,
+            delay=delay if given is None else given,
+            batch_size=_count(f"{prefix}_MAX_EXPORT_BATCH_SIZE", DEFAULT_BATCH_SIZE),
+            capacity=_count(f"{prefix}_MAX_QUEUE_SIZE", DEFAULT_CAPACITY),
+        )
+        self._queues.append(queue)
+        return queue
 
     def _set_up_traces(self, resource: Resource) -> trace.TracerProvider:
         current = trace.get_tracer_provider()
@@ -253,11 +236,12 @@ class Pipeline:
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         for name in exporter_names("traces", self._settings):
             if name.startswith("otlp"):
-                queue = SpanQueue(self._destination("traces", _OTLP_NAMES.get(name)))
-                self._queues.append(queue)
-                provider.add_span_processor(queue)
-            elif exporter := _load_exporter("opentelemetry_traces_exporter", name):
+                queue = self._queue("traces", name, SpanExportResult.SUCCESS)
+                provider.add_span_processor(QueueSpanProcessor(queue))
+            else:
+                exporter = _load_exporter("opentelemetry_traces_exporter", name)
                 provider.add_span_processor(BatchSpanProcessor(exporter))
+                self._others.append(provider)
         trace.set_tracer_provider(provider)
         self._own.append(provider)
         return provider
@@ -274,11 +258,12 @@ class Pipeline:
         )
         for name in names:
             if name.startswith("otlp"):
-                queue = LogQueue(self._destination("logs", _OTLP_NAMES.get(name)))
-                self._queues.append(queue)
-                provider.add_log_record_processor(queue)
-            elif exporter := _load_exporter("opentelemetry_logs_exporter", name):
+                queue = self._queue("logs", name, LogRecordExportResult.SUCCESS)
+                provider.add_log_record_processor(LogProcessor(queue))
+            else:
+                exporter = _load_exporter("opentelemetry_logs_exporter", name)
                 provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+                self._others.append(provider)
         _logs.set_logger_provider(provider)
         self._own.insert(0, provider)
         return provider
@@ -292,22 +277,30 @@ class Pipeline:
             if self._settings.metric_interval <= 0:
                 break
             if name.startswith("otlp"):
-                destination = self._destination("metrics", _OTLP_NAMES.get(name))
-                self._reader = MetricReader(
-                    OTLPMetricExporter(destination), self._settings.metric_interval
+                interval = _milliseconds("OTEL_METRIC_EXPORT_INTERVAL")
+                self._reader = IntervalReader(
+                    self._destination("metrics", name),
+                    self._settings.metric_interval if interval is None else interval,
                 )
                 readers.append(self._reader)
-            elif exporter := _load_exporter("opentelemetry_metrics_exporter", name):
+            else:
+                exporter = _load_exporter("opentelemetry_metrics_exporter", name)
                 readers.append(PeriodicExportingMetricReader(exporter))
         if not readers:
             return None
         provider = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
         if self._reader is not None:
-            self._reader.guard_reading()
+            self._reader.start()
         metrics.set_meter_provider(provider)
         self._own.append(provider)
         return provider
 
+
+# The variables of each queue (batch log record processor, batch span processor), and its delay.
+_QUEUES: Final = {
+    "logs": ("OTEL_BLRP", LOG_DELAY_SECONDS),
+    "traces": ("OTEL_BSP", SPAN_DELAY_SECONDS),
+}
 
 # Names for OTEL_LOGS_EXPORTER and its like that fix the protocol, as in the Python SDK.
 _OTLP_NAMES: Final = {
@@ -334,9 +327,25 @@ def _load_exporter(group: str, name: str) -> Any:
     raise LookupError(f"no exporter named {name!r} is installed ({group})")
 
 
-def _unless_set(variable: str, value: float) -> Any:
-    """Return ``None``, which has the SDK read the variable, where it is set."""
-    return None if os.environ.get(variable) else value
+def _milliseconds(variable: str) -> float | None:
+    """Read a standard variable that holds milliseconds, in seconds; ``None`` without it."""
+    number = _count(variable, 0)
+    return number / 1000 if number > 0 else None
+
+
+def _count(variable: str, default: int) -> int:
+    """Read a standard variable that holds a number; a wrong one is named and left out."""
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return default
+    try:
+        number = int(float(text))
+    except ValueError:
+        number = 0
+    if number <= 0:
+        _logger.warning("%s is %r; allowed: a number above 0; %d is used", variable, text, default)
+        return default
+    return number
 
 
 def _log_limits() -> LogRecordLimits:
@@ -348,22 +357,3 @@ def _log_limits() -> LogRecordLimits:
     if counted:
         return LogRecordLimits()
     return LogRecordLimits(max_log_record_attributes=LogRecordLimits.UNSET)
-
-
-def _within(seconds: float, work: Callable[[int], Any], argument: int) -> bool:
-    """Do some work in no more than ``seconds``; tell whether it was done, and well."""
-    done: list[bool] = []
-
-    def run() -> None:
-        # The metrics' provider raises what another returns as False.
-        with suppress(Exception):
-            done.append(bool(work(argument)))
-
-    worker = threading.Thread(target=run, name="otelbridge-flush", daemon=True)
-    try:
-        worker.start()
-    except RuntimeError:  # the interpreter is shutting down: no new threads
-        run()
-        return done == [True]
-    worker.join(seconds)
-    return done == [True]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import logging
 import os
 import sys
 import threading
-import time
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from otelbridge.settings import Settings, SettingsError, read_settings
 
 if TYPE_CHECKING:
+    from typing import Literal
+
     from flask import Flask
 
     from otelbridge.capture import Capture
@@ -92,6 +94,7 @@ class Instrumentation:
         self._handlers: list[logging.Handler] = []
         self._resource: dict[str, Any] = {}
         self._named = False
+        self._pid = os.getpid()
         if settings.sdk_disabled:
             return
         try:
@@ -151,10 +154,13 @@ class Instrumentation:
         atexit.unregister(self.shutdown)
         if timeout is None:
             timeout = self.settings.shutdown_timeout
-        deadline = time.monotonic() + timeout
+        if self.settings.capture_output:
+            from otelbridge.records.streams import release_output
+
+            release_output()
         if self._capture is not None:
             self._capture.handlers = ()
-        done = self._pipeline.shutdown(deadline)
+        done = self._pipeline.shutdown(timeout)
         if self._capture is not None and done:
             # Else an exporter may still be at work, and what it logs must not reach the program.
             self._capture.remove()
@@ -184,18 +190,24 @@ class Instrumentation:
         self._named = app is not None or has_own_name(settings)
         self._pipeline = Pipeline(settings, resource)
         self._handlers = self._build_handlers()
-        self._capture = Capture(overhear)
+        self._set_resource({})
+        self._capture = Capture(overhear, self._check_process)
         self._capture.rewrite = redact_access_record
         self._capture.install(self._handlers, getattr(logging, settings.log_level.upper()))
         if self._pipeline.meter_provider is not None:
             from otelbridge.process_metrics import start_process_metrics
 
             self._process_metrics = start_process_metrics(self._pipeline.meter_provider)
+        if settings.capture_output:
+            from otelbridge.records.streams import capture_output
+
+            capture_output()
         self.active = True
         disabled = disabled_instrumentations()
         instrument_clients(self._pipeline.tracer_provider, self._pipeline.meter_provider)
         if "flask" not in disabled:
             when_imported("flask", self._watch_flask)
+        when_imported("gevent.events", self._watch_gevent)
         if hasattr(os, "register_at_fork"):
             # After the providers have registered theirs, which these build upon.
             os.register_at_fork(
@@ -236,26 +248,49 @@ class Instrumentation:
         if "console" in settings.sinks:
             from otelbridge.sinks.console import ConsoleHandler
 
-            handlers.append(ConsoleHandler(format=settings.console_format))
+            form = cast("Literal['auto', 'text', 'json']", settings.console_format)
+            handlers.append(ConsoleHandler(format=form))
+        for handler in handlers:
+            if handler.formatter is not None and hasattr(handler.formatter, "max_chars"):
+                handler.formatter.max_chars = settings.value_max_chars
         return handlers
 
     def _watch_flask(self) -> None:
         from otelbridge.frameworks import flask
 
-        flask.instrument_every_app(self.instrument_app)
+        flask.instrument_every_app(self.instrument_app, self._check_process)
         if self._capture is not None and "console" in self.settings.sinks:
             self._capture.replaced = flask.writes_to_console
 
     def _set_resource(self, attributes: dict[str, Any]) -> None:
         self._resource.update(attributes)
-        if self._pipeline is not None:
+        if self._pipeline is not None and attributes:
             self._pipeline.update_resource(attributes)
         for handler in self._handlers:
             set_resource = getattr(handler.formatter, "set_resource", None)
             if set_resource is not None:
                 set_resource(self._resource)
 
+    def _watch_gevent(self) -> None:
+        events = importlib.import_module("gevent.events")
+
+        def changed(event: object) -> None:
+            if not self.active or self._pipeline is None:
+                return
+            if isinstance(event, events.GeventWillPatchAllEvent):
+                self._pipeline.before_patching()
+            elif isinstance(event, events.GeventDidPatchAllEvent):
+                self._pipeline.after_patching()
+
+        events.subscribers.append(changed)
+
+    def _check_process(self) -> None:
+        """Notice that the process has forked where Python was not told, as under uWSGI."""
+        if self._pid != os.getpid():
+            self._after_fork()
+
     def _after_fork(self) -> None:
+        self._pid = os.getpid()
         if not self.active or self._pipeline is None:
             return
         from otelbridge.resource import process_attributes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
+
+_logger = logging.getLogger(__name__)
 
 # Instrumentation name: the module that is instrumented, and the instrumentor's class.
 CLIENTS: Final = {
@@ -31,10 +34,16 @@ def disabled_instrumentations() -> frozenset[str]:
 
 
 def when_imported(module: str, act: Callable[[], None]) -> None:
-    """Act once a module is imported: now, if it is already; never, if it never is."""
+    """Act once a module is imported: now, if it is already; never, if it never is.
+
+    A failure is logged: it must not make the program's import fail.
+    """
 
     def hook(_: Any) -> None:
-        act()
+        try:
+            act()
+        except Exception:
+            _logger.exception("could not instrument %s", module)
 
     register_post_import_hook(hook, module)
 

@@ -91,15 +91,19 @@ def instrument_app(
         _add_request_lines(app, request_log, report)
 
 
-def instrument_every_app(prepare: Callable[[flask.Flask], None]) -> None:
+def instrument_every_app(
+    prepare: Callable[[flask.Flask], None], arrived: Callable[[], None]
+) -> None:
     """Have every app that answers a request instrumented, whenever and however it was made.
 
     Args:
         prepare: is given each app before its first request.
+        arrived: is called before every request.
     """
     answer = flask.Flask.__call__
 
     def call(app: flask.Flask, environ: Any, start_response: Any) -> Any:
+        arrived()
         if _MARK not in app.extensions:
             prepare(app)
         return answer(app, environ, start_response)

@@ -6,8 +6,8 @@ The sending itself is done by OpenTelemetry's own exporters, which read their st
 - An exporter is made at the first export, in the process that exports, and anew after a fork. So
   ``import otelbridge`` loads neither grpc nor requests, and no connection is shared by two
   processes.
-- While the destination does not answer, logs and spans stay in the queue and are tried again;
-  when the queue is full the oldest go first. The program's log says so once a minute.
+- While the destination does not answer, logs and spans stay in their queue and are tried again;
+  when it is full the oldest go first. The program's log says so once a minute.
 - At the end of the process nothing waits longer than allowed, and not at all for a destination
   that accepts no connection.
 """
@@ -16,14 +16,7 @@ from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
-
-from opentelemetry.exporter.otlp.common._aggregation import _get_aggregation, _get_temporality
-from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
-from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otelbridge.sinks.otlp_exporters import (
     Signal,
@@ -36,10 +29,8 @@ from otelbridge.sinks.otlp_exporters import (
 from otelbridge.sinks.otlp_trouble import Trouble, TroubleReport, overheard
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk._logs import ReadableLogRecord
-    from opentelemetry.sdk.trace import ReadableSpan
-
     from otelbridge.settings import Settings
+    from otelbridge.sinks.queue import Deadline
 
 _PAUSE_SECONDS: Final = 1.0
 # What an exporter that was interrupted gets to return.
@@ -80,7 +71,8 @@ class Destination:
         self._exporter: Any = None
         self._pid = 0
         self._failing = False
-        self._parents: list[Any] = []
+        self._left_alone: list[Any] = []
+        self._aborted = False
         self._finishing = threading.Event()
 
     def send(self, batch: Any, count: int, success: Any, *, retry: bool) -> bool:
@@ -115,31 +107,37 @@ class Destination:
         self.dropped += count
         self.report.dropped(self.signal, count, self.endpoint, reason)
 
-    def finish(self, deadline: float, reachable: dict[str, bool]) -> None:
+    def finish(self, deadline: Deadline, reachable: dict[str, bool]) -> None:
         """Have what is left sent without further patience.
 
         Args:
-            deadline: ``time.monotonic`` seconds until which an answer may take. A destination
-                that accepts no connection is given up at once.
+            deadline: until when an answer may take. A destination that accepts no connection is
+                given up at once.
             reachable: what is known already of hosts and ports; what is found out is added.
         """
         if self._failing or not self.delivered:
             place = self.endpoint.removesuffix(f"/v1/{self.signal}")
             if place not in reachable:
-                remaining = deadline - time.monotonic()
-                reachable[place] = accepts_connections(self.endpoint, self.protocol, remaining)
+                reachable[place] = accepts_connections(
+                    self.endpoint, self.protocol, deadline.remaining()
+                )
             if not reachable[place]:
                 self.abort()
         self._finishing.set()
 
-    def patience(self, deadline: float) -> float:
+    def patience(self, deadline: Deadline) -> float:
         """Return the seconds that are worth waiting for this destination until ``deadline``."""
-        worth = _ABORT_SECONDS if isinstance(self._exporter, _Closed) else float("inf")
-        return max(0.0, min(deadline - time.monotonic(), worth))
+        remaining = deadline.remaining()
+        return min(remaining, _ABORT_SECONDS) if self._aborted else remaining
 
     def abort(self) -> None:
         """Send no more, and interrupt the exporter where it waits to try again."""
         self._finishing.set()
+        self._aborted = True
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
         exporter, own = self._exporter, self._pid == os.getpid()
         self._exporter, self._pid = _Closed(), os.getpid()
         if exporter is not None and own:
@@ -148,15 +146,24 @@ class Destination:
 
     def start_afresh(self) -> None:
         """Forget what belongs to the parent process, in the child after a fork."""
-        self._finishing = threading.Event()
+        self.change_threading()
         self._failing = False
         self.delivered = self.dropped = 0
+
+    def change_threading(self) -> None:
+        """Make connection and locks anew, of whatever kind the process has at the next export."""
+        self._finishing = threading.Event()
+        if self._exporter is not None:
+            # Not closed: the connection may be the parent process's, and gRPC must not tear that
+            # down here.
+            self._left_alone.append(self._exporter)
+            self._exporter = None
 
     def _try(self, batch: Any, success: Any) -> Trouble | None:
         with overheard() as said:
             try:
                 if self._exporter is None or self._pid != os.getpid():
-                    self._replace_exporter()
+                    self._make_exporter()
                 if self._exporter.export(batch) is success:
                     return None
             except Exception as error:
@@ -164,10 +171,9 @@ class Destination:
                 return Trouble(f"{type(error).__name__}: {error}", transient=False)
         return Trouble.from_records(said)
 
-    def _replace_exporter(self) -> None:
+    def _make_exporter(self) -> None:
         if self._exporter is not None:
-            # The parent process's connection is not ours to close: gRPC must not tear it down here.
-            self._parents.append(self._exporter)
+            self.start_afresh()
         exporter = build_exporter(self.signal, self.protocol, self.endpoint, self._headers)
         self._exporter, self._pid = exporter, os.getpid()
 
@@ -180,72 +186,3 @@ class _Closed:
 
     def shutdown(self) -> None:
         return None
-
-
-class OTLPLogRecordExporter(LogRecordExporter):
-    """Sends log records to a :class:`Destination`."""
-
-    def __init__(self, destination: Destination) -> None:
-        """Send to ``destination``."""
-        self.destination = destination
-
-    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
-        """Send a batch; returns when it is accepted or given up."""
-        sent = self.destination.send(batch, len(batch), LogRecordExportResult.SUCCESS, retry=True)
-        return LogRecordExportResult.SUCCESS if sent else LogRecordExportResult.FAILURE
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Do nothing: nothing is kept here."""
-        return True
-
-    def shutdown(self) -> None:
-        """Close the connection."""
-        self.destination.abort()
-
-
-class OTLPSpanExporter(SpanExporter):
-    """Sends spans to a :class:`Destination`."""
-
-    def __init__(self, destination: Destination) -> None:
-        """Send to ``destination``."""
-        self.destination = destination
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send a batch; returns when it is accepted or given up."""
-        sent = self.destination.send(spans, len(spans), SpanExportResult.SUCCESS, retry=True)
-        return SpanExportResult.SUCCESS if sent else SpanExportResult.FAILURE
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Do nothing: nothing is kept here."""
-        return True
-
-    def shutdown(self) -> None:
-        """Close the connection."""
-        self.destination.abort()
-
-
-class OTLPMetricExporter(MetricExporter):
-    """Sends metrics to a :class:`Destination`; what fails is not tried again, the next will do."""
-
-    def __init__(self, destination: Destination) -> None:
-        """Send to ``destination``; temporality and aggregation by the standard variables."""
-        super().__init__(
-            preferred_temporality=_get_temporality(None),
-            preferred_aggregation=_get_aggregation(None),
-        )
-        self.destination = destination
-
-    def export(
-        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
-    ) -> MetricExportResult:
-        """Send one reading."""
-        sent = self.destination.send(metrics_data, 1, MetricExportResult.SUCCESS, retry=False)
-        return MetricExportResult.SUCCESS if sent else MetricExportResult.FAILURE
-
-    def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Do nothing: nothing is kept here."""
-        return True
-
-    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Close the connection."""
-        self.destination.abort()

@@ -29,11 +29,15 @@ class Model:
         name: what the table calls it.
         command: the command line, where ``{port}`` stands for the port.
         workers: how many processes answer.
+        lets_finish: whether a process that is told to end may finish. Flask's reloader kills its
+            child after a quarter of a second, and uWSGI lets a worker that it takes for busy run
+            no exit functions; what these did in the last moment may be lost.
     """
 
     name: str
     command: tuple[str, ...]
     workers: int = 1
+    lets_finish: bool = True
 
 
 def gunicorn(*options: str, workers: int) -> Model:
@@ -64,23 +68,29 @@ UWSGI = (
     f"--home={sys.prefix}",
 )
 
+
+def uwsgi(options: str, workers: int = 1) -> Model:
+    return Model(f"uwsgi {options}", (*UWSGI, *options.split()), workers, lets_finish=False)
+
+
 GTHREAD = ("--worker-class=gthread", "--threads=4")
 GEVENT = ("--worker-class=gevent",)
 PRELOAD = ("--preload",)
 
 MODELS = (
     Model("flask run", FLASK),
-    Model("flask run --debug (reloader)", (*FLASK, "--debug")),
+    Model("flask run --debug (reloader)", (*FLASK, "--debug"), lets_finish=False),
     *(
         gunicorn(*kind, *preload, workers=workers)
         for kind in ((), GTHREAD, GEVENT)
         for workers in (1, 4)
         for preload in ((), PRELOAD)
     ),
-    Model("uwsgi -p 1", (*UWSGI, "--processes=1"), 1),
-    Model("uwsgi -p 4", (*UWSGI, "--processes=4"), 4),
-    Model("uwsgi -p 4 --lazy-apps", (*UWSGI, "--processes=4", "--lazy-apps"), 4),
-    Model("uwsgi -p 2 --threads 4", (*UWSGI, "--processes=2", "--threads=4"), 2),
+    uwsgi("-p 1"),
+    uwsgi("-p 4", workers=4),
+    uwsgi("-p 4 --lazy-apps", workers=4),
+    uwsgi("-p 2 --threads 4", workers=2),
+    uwsgi("-p 4 --py-call-uwsgi-fork-hooks", workers=4),
 )
 
 

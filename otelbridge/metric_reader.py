@@ -1,0 +1,146 @@
+"""Reading metrics every so often and sending them."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.exporter.otlp.common._aggregation import _get_aggregation, _get_temporality
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.sdk.metrics.export import MetricExportResult, MetricReader, MetricsData
+
+if TYPE_CHECKING:
+    from otelbridge.sinks.otlp import Destination
+
+
+class IntervalReader(MetricReader):
+    """Reads all metrics of a meter provider at an interval, on a thread of its own.
+
+    Unlike the SDK's, it is never caught in the middle of a reading by a fork (the child would wait
+    for ever for locks that no thread of it holds), it can move to gevent's threads, and a flush is
+    bounded in time.
+
+    Attributes:
+        reading: held while metrics are read.
+    """
+
+    def __init__(self, destination: Destination, interval: float) -> None:
+        """Make a reader; a meter provider that is given it reads nothing before :meth:`start`.
+
+        Args:
+            destination: where readings go; temporality and aggregation by the standard variables.
+            interval: seconds between two readings.
+        """
+        super().__init__(
+            preferred_temporality=_get_temporality(None),
+            preferred_aggregation=_get_aggregation(None),
+        )
+        self.destination = destination
+        self._interval = interval
+        self._generation = self._asked = self._answered = 0
+        self._thread: threading.Thread | None = None
+        self._prepare_process()
+
+    def start(self) -> None:
+        """Begin to read; for when the meter provider has been made, and again after a fork."""
+        self._prepare_process()
+        if not getattr(self._collect, "guarded", False):
+            self._guard_reading()
+        self._thread = threading.Thread(
+            target=self._run,
+            args=(self._changed, self._generation),
+            name="otelbridge-metrics",
+            daemon=True,
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread without a last reading."""
+        with self._changed:
+            self._generation += 1
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(1.0)
+
+    def close(self) -> None:
+        """Have a last reading sent, and the thread end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def wait_closed(self, timeout: float) -> None:
+        """Wait for the end that :meth:`close` asked for.
+
+        Args:
+            timeout: seconds this may take.
+        """
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def flush(self, timeout: float) -> bool:
+        """Read now and send.
+
+        Args:
+            timeout: seconds this may take.
+
+        Returns:
+            Whether it was sent, or given up, in time.
+        """
+        with self._changed:
+            wanted = self._asked = self._asked + 1
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._answered >= wanted, timeout)
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Read now and send; gives up waiting after ``timeout_millis``."""
+        return self.flush(timeout_millis / 1000)
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Send a last reading and end; gives up waiting after ``timeout_millis``."""
+        self.close()
+        self.wait_closed(timeout_millis / 1000)
+
+    def _receive_metrics(
+        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
+    ) -> None:
+        self.destination.send(metrics_data, 1, MetricExportResult.SUCCESS, retry=False)
+
+    def _prepare_process(self) -> None:
+        self.reading = threading.Lock()
+        self._changed = threading.Condition(threading.Lock())
+        self._generation += 1
+        self._asked = self._answered = 0
+        self._closed = False
+        self._thread = None
+
+    def _guard_reading(self) -> None:
+        read: Any = self._collect
+
+        def collect(*args: Any, **kwargs: Any) -> Any:
+            with self.reading:
+                return read(*args, **kwargs)
+
+        collect.guarded = True  # type: ignore[attr-defined]
+        self._set_collect_callback(collect)
+
+    def _run(self, changed: threading.Condition, generation: int) -> None:
+        def due() -> bool:
+            return self._closed or self._asked > self._answered or self._generation != generation
+
+        with suppress_instrumentation():
+            while True:
+                with changed:
+                    changed.wait_for(due, self._interval)
+                    if self._generation != generation:
+                        return
+                    asked, last = self._asked, self._closed
+                try:
+                    self.collect()
+                except Exception as error:
+                    # One instrument's fault must not end the others' readings.
+                    self.destination.give_up(1, f"{type(error).__name__}: {error}")
+                with changed:
+                    self._answered = asked
+                    changed.notify_all()
+                if last:
+                    return

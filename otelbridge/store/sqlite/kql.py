@@ -227,7 +227,9 @@ class _Compiler:
         if test is None:
             return _NOTHING
         name, value, match = test
-        condition = self._at(field, lambda keys: _spec(name, value, keys))
+        # A scope without a name has an empty one.
+        filled = field.location == "scope"
+        condition = self._at(field, lambda keys: _spec(name, value, keys, filled=filled))
         return Part(match if self._is_indexed(field) else None, condition, condition)
 
     def _is_indexed(self, field: Field) -> bool:
@@ -295,7 +297,7 @@ _Test: TypeAlias = "tuple[str, Any, str | None]"
 def _test(query: Match | Exists | Compare, field: Field) -> _Test | None:
     """The test of a field's values; ``None`` for one that nothing passes."""
     if isinstance(query, Exists):
-        return ("given" if field.location == "scope" else "exists"), None, None
+        return "exists", None, None
     if isinstance(query, Compare):
         if field.kind == "text":
             return None
@@ -318,8 +320,9 @@ def _text_test(query: Match) -> _Test | None:
     return "words", sequences, kql_index.any_of(kql_index.sequence(found) for found in sequences)
 
 
-def _spec(test: str, value: Any, keys: Sequence[str] = ()) -> str:
-    return orjson.dumps({"test": test, "value": value, "keys": keys}).decode()
+def _spec(test: str, value: Any, keys: Sequence[str] = (), *, filled: bool = False) -> str:
+    spec = {"test": test, "value": value, "keys": keys, "filled": filled}
+    return orjson.dumps(spec).decode()
 
 
 _COLUMNS: Final = {

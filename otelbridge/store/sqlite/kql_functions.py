@@ -203,15 +203,14 @@ def _leaves(value: Any, *, into_objects: bool = True) -> Iterator[Any]:
 @lru_cache(maxsize=4096)
 def _read(spec: str) -> tuple[tuple[str, ...], Test]:
     found = orjson.loads(spec)
-    return tuple(found.get("keys", ())), _TESTS[found["test"]](found)
+    test = _TESTS[found["test"]](found)
+    if found.get("filled"):
+        return tuple(found["keys"]), lambda value: value != "" and test(value)
+    return tuple(found["keys"]), test
 
 
 def _exists(spec: dict[str, Any]) -> Test:
     return lambda value: True
-
-
-def _given(spec: dict[str, Any]) -> Test:
-    return lambda value: value != ""
 
 
 def _equals(spec: dict[str, Any]) -> Test:
@@ -281,7 +280,6 @@ def _compare(spec: dict[str, Any]) -> Test:
 
 _TESTS: Final[dict[str, Callable[[dict[str, Any]], Test]]] = {
     "exists": _exists,
-    "given": _given,
     "equals": _equals,
     "pattern": _pattern,
     "any_case": _any_case,

@@ -6,14 +6,14 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
-# Sequence numbers of one sender that may still arrive late.
-MISSING_KEPT = 16_384
+# How far behind the highest a number may be and still count as late. It is also what is remembered
+# of a sender: one bit a number.
+WINDOW = 16_384
 # A jump by more than this is no loss: the sender counts anew from somewhere else.
 GAP_MAX = 1_000_000
-# A number this far behind the highest is no late datagram: the sender was restarted.
-LATE_MAX = 16_384
 # A first number seen again after this many seconds, likewise.
 RESTART_SECONDS = 5.0
+_WINDOW_BITS = (1 << WINDOW) - 1
 
 
 @dataclass
@@ -84,7 +84,8 @@ class SenderCounters:
     last_seen: float = 0.0
     address: tuple[str, int] | None = None
     _first: int = field(default=0, repr=False)
-    _missing: dict[int, None] = field(default_factory=dict, repr=False)
+    # Bit n is set where number ``highest - n`` has arrived.
+    _arrived: int = field(default=0, repr=False)
 
     def note(self, sequence: int, address: tuple[str, int], now: float) -> None:
         """Count one datagram.
@@ -97,44 +98,38 @@ class SenderCounters:
         moved = self.address is not None and self.address != address
         self.last_seen = now
         self.address = address
+        behind = self.highest - sequence
         if self.highest == 0:
             self._start(sequence)
-        elif sequence > self.highest:
+        elif behind < 0:
             self._advance(sequence)
-        elif sequence in self._missing:
-            del self._missing[sequence]
-            self.lost -= 1
-            self.received += 1
-        elif self._restarted(sequence, moved, idle):
+        elif behind >= WINDOW:
             self.restarts += 1
             self._start(sequence)
-        elif sequence < self._first:
-            # Overtaken by the first datagram that was seen of this sender; never counted as lost.
+        elif not self._arrived >> behind & 1:
+            self._arrived |= 1 << behind
             self.received += 1
+            # What was sent before the first datagram seen was never counted as lost.
+            if sequence >= self._first:
+                self.lost -= 1
+        elif sequence < self._first + 64 and (moved or (sequence == 1 and idle > RESTART_SECONDS)):
+            self.restarts += 1
+            self._start(sequence)
         else:
             self.duplicated += 1
 
     def _start(self, sequence: int) -> None:
         self.received += 1
         self.highest = self._first = sequence
-        self._missing.clear()
+        self._arrived = 1
 
     def _advance(self, sequence: int) -> None:
-        gap = sequence - self.highest - 1
-        if gap > GAP_MAX:
+        step = sequence - self.highest
+        if step > GAP_MAX:
             self.restarts += 1
             self._start(sequence)
             return
-        self.lost += gap
-        for number in range(max(self.highest + 1, sequence - MISSING_KEPT), sequence):
-            self._missing[number] = None
-        while len(self._missing) > MISSING_KEPT:
-            # Too old to be expected any more: it stays counted as lost.
-            del self._missing[next(iter(self._missing))]
+        self.lost += step - 1
+        self._arrived = (self._arrived << step | 1) & _WINDOW_BITS if step < WINDOW else 1
         self.received += 1
         self.highest = sequence
-
-    def _restarted(self, sequence: int, moved: bool, idle: float) -> bool:
-        if sequence < self.highest - LATE_MAX:
-            return True
-        return sequence < self._first + 64 and (moved or (sequence == 1 and idle > RESTART_SECONDS))

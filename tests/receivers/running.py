@@ -24,13 +24,14 @@ class MemoryStore:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.unavailable: StoreUnavailableError | None = None
+        self.opened = False
         self.closed = False
         self.slow = False
         self.waiting = 0
         self._changed = threading.Condition()
 
     async def open(self) -> None:
-        pass
+        self.opened = True
 
     async def close(self) -> None:
         self.closed = True

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otelbridge.receivers.counters import MISSING_KEPT, SenderCounters
+from otelbridge.receivers.counters import WINDOW, SenderCounters
 
 HERE = ("127.0.0.1", 5000)
 THERE = ("127.0.0.1", 5001)
@@ -76,10 +78,17 @@ def test_a_jump_out_of_all_proportion_is_no_loss():
     assert (sender.restarts, sender.lost, sender.highest) == (1, 0, 2**62)
 
 
-def test_memory_of_what_is_missing_is_bounded():
-    sender = count(range(1, 10 * MISSING_KEPT, 3))
-    assert len(sender._missing) <= MISSING_KEPT
+def test_a_number_that_falls_out_of_the_window_stays_lost():
+    sender = count([1, *range(3, WINDOW + 3)])
+    assert sender.lost == 1
+    sender.note(2, HERE, 100.0)
+    assert (sender.lost, sender.restarts) == (1, 1)
+
+
+def test_what_is_remembered_is_bounded():
+    sender = count(range(1, 10 * WINDOW, 3))
     assert sender.lost == 2 * (sender.received - 1)
+    assert sys.getsizeof(sender._arrived) < 3_000
 
 
 def test_the_last_address_and_moment_are_kept():

@@ -20,7 +20,8 @@ def split_line(line: str, max_bytes: int, fields: Mapping[str, Any]) -> list[dic
     Args:
         line: the text; the parts' ``otelbridge.part.data``, joined in order, are it again.
         max_bytes: the largest datagram, at least 512.
-        fields: what each part says of its sender; left out where that takes half a datagram.
+        fields: what each part says of its sender; left out where that would leave less than a
+            quarter of a datagram for the line.
 
     Returns:
         JSON objects of at most ``max_bytes`` bytes, the sequence number to be added included.
@@ -32,7 +33,7 @@ def split_line(line: str, max_bytes: int, fields: Mapping[str, Any]) -> list[dic
         EVENT_SEQUENCE: _LONGEST_NUMBER,
         PART_DATA: "",
     }
-    if len(orjson.dumps({**fields, **part})) <= max_bytes // 2:
+    if len(orjson.dumps({**fields, **part})) <= max_bytes * 3 // 4:
         part = {**fields, **part}
     room = max_bytes - len(orjson.dumps(part))
     slices = list(_slices(line, room))

@@ -19,7 +19,7 @@ from otelbridge.search.pattern import pieces
 from otelbridge.search.query import And, Compare, Exists, Match, Not, Or, Phrase, Query, Word
 
 MAX_CHARACTERS: Final = 5_000
-MAX_DEPTH: Final = 20
+MAX_DEPTH: Final = 15
 KEYWORDS: Final = frozenset({"and", "or", "not"})
 
 _ESCAPE: Final = re.compile(r"\\(?:(and|or|not)|u([0-9a-f]{4})|([\s\S]))", re.IGNORECASE)
@@ -60,7 +60,7 @@ def parse(text: str) -> Query | None:
     """Read a query in the Kibana Query Language; ``None`` for a blank text.
 
     Args:
-        text: at most 5,000 characters, parentheses at most 20 deep.
+        text: at most 5,000 characters, parentheses at most 15 deep.
 
     Raises:
         QueryError: with a message for the user and the place it is about.

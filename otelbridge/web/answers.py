@@ -84,8 +84,10 @@ def error_answer(
 
 async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = error.detail if error.status_code != 404 or error.detail != "Not Found" else (
-        "There is no page at this address."
+    message = (
+        error.detail
+        if error.status_code != 404 or error.detail != "Not Found"
+        else ("There is no page at this address.")
     )
     answer = error_answer(request, error.status_code, message)
     for name, value in (error.headers or {}).items():

@@ -48,7 +48,9 @@ def value_text(value: Any) -> str:
 def fields_of(attributes: Mapping[str, Any]) -> list[Field]:
     """List attributes in the order of their names."""
     return [
-        Field(name, value_text(value), None if isinstance(value, (list, dict)) else value_text(value))
+        Field(
+            name, value_text(value), None if isinstance(value, (list, dict)) else value_text(value)
+        )
         for name, value in sorted(attributes.items())
     ]
 

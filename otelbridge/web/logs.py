@@ -108,8 +108,11 @@ def make_panel(stored: StoredLog) -> Panel:
         for name, value in record.attributes.items()
         if name not in ORIGIN_ATTRIBUTES and name not in EXCEPTION_ATTRIBUTES
     }
-    origin = {name: record.attributes[name] for name in sorted(ORIGIN_ATTRIBUTES)
-              if name in record.attributes}
+    origin = {
+        name: record.attributes[name]
+        for name in sorted(ORIGIN_ATTRIBUTES)
+        if name in record.attributes
+    }
     return Panel(
         row=make_row(stored),
         body=body_text(stored),

@@ -98,9 +98,7 @@ def _series(
         if chart.state == "busy":
             found = _busy(found)
         elif chart.state is not None:
-            found = [
-                replace(one, attributes={}) for one in found if _state(one) == chart.state
-            ]
+            found = [replace(one, attributes={}) for one in found if _state(one) == chart.state]
         if found:
             return metric, found
     return chart.metrics[0], []
@@ -135,8 +133,15 @@ def _busy(series: list[MetricSeries]) -> list[MetricSeries]:
         ]
         joined.append(
             MetricSeries(
-                parts[0].name, parts[0].unit, parts[0].type, service, instance, {}, moments,
-                means, list(means),
+                parts[0].name,
+                parts[0].unit,
+                parts[0].type,
+                service,
+                instance,
+                {},
+                moments,
+                means,
+                list(means),
             )
         )
     return joined

@@ -65,8 +65,10 @@ def size(bytes_: float) -> str:
         return f"{int(bytes_)} B"
     power = min(int(math.log(bytes_, 1024)), 4)
     value = bytes_ / 1024**power
-    return f"{value:.0f} {'KMGT'[power - 1]}B" if value >= 100 else (
-        f"{value:.1f} {'KMGT'[power - 1]}B"
+    return (
+        f"{value:.0f} {'KMGT'[power - 1]}B"
+        if value >= 100
+        else (f"{value:.1f} {'KMGT'[power - 1]}B")
     )
 
 

@@ -166,18 +166,8 @@ async def trace(request: Request) -> Response:
     state = read_state(request)
     found = await _trace(request)
     waterfall = await run_in_threadpool(build_waterfall, found)
-    asked = request.query_params.get("span", "")
     record = read_number(request, "record")
-    if record is not None and not asked:
-        asked = next(
-            (
-                stored.record.span_id.hex()
-                for stored in found.logs
-                if stored.id == record and stored.record.span_id
-            ),
-            "",
-        )
-    rows = make_rows(waterfall, asked)
+    rows = make_rows(waterfall, _opened(request, waterfall, record))
     return render(
         request,
         "traces/trace.html",
@@ -194,6 +184,21 @@ async def trace(request: Request) -> Response:
         opened_record=record,
         ticks=[(x, (waterfall.end - waterfall.start) * x // 100) for x in (0, 25, 50, 75)],
     )
+
+
+def _opened(request: Request, waterfall: Waterfall, record: int | None) -> set[str]:
+    """Which spans to open: the one in the address; else the culprit and that of the record."""
+    asked = request.query_params.get("span", "")
+    if asked:
+        return {asked}
+    opened = {
+        node.span.span_id.hex()
+        for node in waterfall.nodes()
+        if record is not None and any(stored.id == record for stored in node.logs)
+    }
+    if waterfall.culprit is not None:
+        opened.add(waterfall.culprit.span.span_id.hex())
+    return opened
 
 
 async def trace_data(request: Request) -> Response:
@@ -223,20 +228,19 @@ async def _trace(request: Request) -> Trace:
     return found
 
 
-def make_rows(waterfall: Waterfall, asked: str = "") -> list[SpanRow]:
+def make_rows(waterfall: Waterfall, opened: set[str]) -> list[SpanRow]:
     """Lay out the rows of a waterfall.
 
     Args:
-        asked: the id of the span to open; the culprit by default.
+        opened: ids of the spans to open.
     """
     services = {name: place for place, name in enumerate(_services(waterfall))}
-    opened = asked or (waterfall.culprit.span.span_id.hex() if waterfall.culprit else "")
     many = waterfall.total > FOLD_ABOVE
     return [_make_row(node, waterfall, services, opened, many) for node in waterfall.nodes()]
 
 
 def _make_row(
-    node: Node, waterfall: Waterfall, services: dict[str, int], opened: str, many: bool
+    node: Node, waterfall: Waterfall, services: dict[str, int], opened: set[str], many: bool
 ) -> SpanRow:
     span = node.span
     bar = _bar(node.start, node.end, waterfall)
@@ -283,7 +287,7 @@ def _make_row(
         critical=[_bar(start, end, waterfall) for start, end in node.critical],
         marks=marks,
         logs=[_log_line(stored, node, waterfall) for stored in node.logs],
-        opened=span.span_id.hex() == opened,
+        opened=span.span_id.hex() in opened,
         folded=many and bool(node.children) and node.depth >= 2 and not node.failing_below,
         colour=services.get(node.service, 0) % 8,
         sides="left" if bar.x + bar.width > 80 and bar.x > 20 else "right",

@@ -19,7 +19,7 @@ from otelbridge.store.records import (
 
 SECOND = 1_000_000_000
 
-TRACEBACK = '''Traceback (most recent call last):
+TRACEBACK = """Traceback (most recent call last):
   File "/srv/shop/payments.py", line 12, in charge
     card = vault.load(user)
            ^^^^^^^^^^^^^^^^
@@ -36,7 +36,7 @@ Traceback (most recent call last):
   File "/srv/shop/payments.py", line 14, in charge
     raise CardError("no card") from error
 payments.CardError: no card
-'''
+"""
 
 
 def log(

@@ -179,7 +179,9 @@ def test_the_health_check_and_the_login_need_no_token(locked: Page) -> None:
     assert locked.get("/login").status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:4319", "127.0.0.1.evil.example", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:4319", "127.0.0.1.evil.example", ""]
+)
 def test_on_loopback_another_host_name_is_refused(page: Page, host: str) -> None:
     answer = page.client.get("/logs", headers={"Host": host})
 

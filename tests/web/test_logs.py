@@ -291,7 +291,9 @@ def test_the_reader_s_clock_is_used(page: Page) -> None:
 
     text = page.get("/logs").text
 
-    exact, shown = re.search(r'<time datetime="\S+T(\d\d:\d\d)[^"]*"[^>]*>(\d\d:\d\d)', text).groups()
+    exact, shown = re.search(
+        r'<time datetime="\S+T(\d\d:\d\d)[^"]*"[^>]*>(\d\d:\d\d)', text
+    ).groups()
     minutes = [int(part[:2]) * 60 + int(part[3:5]) for part in (exact, shown[-5:])]
     assert (minutes[1] - minutes[0]) % 1440 == 330
 

@@ -146,7 +146,9 @@ def test_static_files_may_be_kept_and_their_address_names_their_contents(page: P
     assert "immutable" in answer.headers["cache-control"]
 
 
-@pytest.mark.parametrize("path", ["%2e%2e/__init__.py", "..%2f__init__.py", "vendor/%2e%2e/%2e%2e/pages.py"])
+@pytest.mark.parametrize(
+    "path", ["%2e%2e/__init__.py", "..%2f__init__.py", "vendor/%2e%2e/%2e%2e/pages.py"]
+)
 def test_only_static_files_are_served_as_such(page: Page, path: str) -> None:
     answer = page.get(f"/static/any/{path}")
 

@@ -38,8 +38,15 @@ def test_how_long_ago(seconds: int, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("part", "whole", "text"),
-    [(0, 0, "–"), (0, 9, "0 %"), (1, 10_000, "< 0.1 %"), (9_999, 10_000, "> 99.9 %"),
-     (10, 10, "100 %"), (1, 8, "12 %"), (1, 30, "3.3 %")],
+    [
+        (0, 0, "–"),
+        (0, 9, "0 %"),
+        (1, 10_000, "< 0.1 %"),
+        (9_999, 10_000, "> 99.9 %"),
+        (10, 10, "100 %"),
+        (1, 8, "12 %"),
+        (1, 30, "3.3 %"),
+    ],
 )
 def test_a_share_is_never_rounded_to_none_or_all(part: int, whole: int, text: str) -> None:
     assert times.share(part, whole) == text

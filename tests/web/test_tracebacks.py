@@ -116,7 +116,7 @@ def test_an_exception_group_keeps_its_parts() -> None:
 
 def test_where_every_frame_is_a_library_s_the_raising_one_is_open() -> None:
     parts = parse_traceback(
-        'Traceback (most recent call last):\n'
+        "Traceback (most recent call last):\n"
         '  File "/x/site-packages/a.py", line 1, in a\n    b()\n'
         '  File "/x/site-packages/b.py", line 2, in b\n    raise E\n'
         "E"
@@ -158,7 +158,9 @@ def test_any_text_comes_out_whole(text: str) -> None:
         assert part.kind in {"frame", "folded", "text"}
 
 
-@pytest.mark.parametrize("line", ["|" * 50_000, " " * 50_000, 'File "' * 10_000, "/lib/python" * 9000])
+@pytest.mark.parametrize(
+    "line", ["|" * 50_000, " " * 50_000, 'File "' * 10_000, "/lib/python" * 9000]
+)
 def test_long_lines_take_time_in_proportion(line: str) -> None:
     text = f'  File "{line}", line 1, in x\n{line}\n' * 3
 

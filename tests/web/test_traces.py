@@ -16,15 +16,46 @@ def failing(page: Page) -> None:
     """A request that failed two calls down, with its logs."""
     page.store(
         span("POST /checkout", trace_id=TRACE, span_id=ROOT, service="gateway", failed=True),
-        span("charge", trace_id=TRACE, span_id=CALL, parent=ROOT, service="gateway", failed=True,
-             start=-1.98, seconds=0.06, kind=3),
-        span("POST /pay", trace_id=TRACE, span_id=INNER, parent=CALL, service="payments",
-             failed=True, start=-1.97, seconds=0.04,
-             events=[SpanEvent(0, "exception", {"exception.type": "payments.CardError",
-                                                "exception.message": "no card",
-                                                "exception.stacktrace": TRACEBACK})]),
-        log("asking the bank", trace_id=TRACE, span_id=INNER, service="payments", ago=1.96,
-            user="alice"),
+        span(
+            "charge",
+            trace_id=TRACE,
+            span_id=CALL,
+            parent=ROOT,
+            service="gateway",
+            failed=True,
+            start=-1.98,
+            seconds=0.06,
+            kind=3,
+        ),
+        span(
+            "POST /pay",
+            trace_id=TRACE,
+            span_id=INNER,
+            parent=CALL,
+            service="payments",
+            failed=True,
+            start=-1.97,
+            seconds=0.04,
+            events=[
+                SpanEvent(
+                    0,
+                    "exception",
+                    {
+                        "exception.type": "payments.CardError",
+                        "exception.message": "no card",
+                        "exception.stacktrace": TRACEBACK,
+                    },
+                )
+            ],
+        ),
+        log(
+            "asking the bank",
+            trace_id=TRACE,
+            span_id=INNER,
+            service="payments",
+            ago=1.96,
+            user="alice",
+        ),
         log("from nowhere", trace_id=TRACE, span_id=bytes([9] * 8), ago=1.5),
     )
 

@@ -66,7 +66,9 @@ def critical(waterfall: Waterfall) -> list[tuple[str, int, int]]:
 
 def test_children_follow_their_parent_in_the_order_of_their_start() -> None:
     found = build(
-        span("root", 0, 100), span("late", 50, 60, "root"), span("early", 10, 20, "root"),
+        span("root", 0, 100),
+        span("late", 50, 60, "root"),
+        span("early", 10, 20, "root"),
         span("inner", 12, 15, "early"),
     )
 
@@ -127,8 +129,10 @@ def test_a_child_of_the_same_process_is_where_it_says() -> None:
 
 def test_the_culprit_is_the_deepest_failure() -> None:
     found = build(
-        span("root", 0, 100, failed=True), span("call", 10, 90, "root", failed=True),
-        span("inner", 20, 80, "call", failed=True), span("fine", 30, 40, "inner"),
+        span("root", 0, 100, failed=True),
+        span("call", 10, 90, "root", failed=True),
+        span("inner", 20, 80, "call", failed=True),
+        span("fine", 30, 40, "inner"),
     )
 
     assert found.culprit is find(found, "inner")
@@ -136,7 +140,8 @@ def test_the_culprit_is_the_deepest_failure() -> None:
 
 def test_of_several_failures_the_one_with_the_exception_is_the_culprit() -> None:
     found = build(
-        span("root", 0, 100, failed=True), span("first", 10, 20, "root", failed=True),
+        span("root", 0, 100, failed=True),
+        span("first", 10, 20, "root", failed=True),
         span("second", 30, 40, "root", failed=True, exception=True),
     )
 
@@ -149,19 +154,28 @@ def test_a_healthy_trace_has_no_culprit() -> None:
 
 def test_the_critical_path_is_what_the_trace_waited_for() -> None:
     found = build(
-        span("root", 0, 100), span("short", 10, 30, "root"), span("long", 15, 70, "root"),
+        span("root", 0, 100),
+        span("short", 10, 30, "root"),
+        span("long", 15, 70, "root"),
         span("last", 75, 95, "root"),
     )
 
     assert critical(found) == [
-        ("root", 0, 15), ("long", 15, 70), ("root", 70, 75), ("last", 75, 95), ("root", 95, 100),
+        ("root", 0, 15),
+        ("long", 15, 70),
+        ("root", 70, 75),
+        ("last", 75, 95),
+        ("root", 95, 100),
     ]
 
 
 def test_the_critical_path_covers_the_root_without_gap_or_overlap() -> None:
     found = build(
-        span("root", 0, 100), span("a", 0, 50, "root"), span("b", 20, 60, "a"),
-        span("c", 40, 100, "root"), span("d", 90, 130, "c"),
+        span("root", 0, 100),
+        span("a", 0, 50, "root"),
+        span("b", 20, 60, "a"),
+        span("c", 40, 100, "root"),
+        span("d", 90, 130, "c"),
     )
 
     path = critical(found)

@@ -87,5 +87,6 @@ document.addEventListener("close-row", () => {
 });
 
 for (const item of document.querySelectorAll(".span[data-fold]")) fold(item, true);
-const opened = new URLSearchParams(location.search).get("span") || new URLSearchParams(location.search).get("record");
-if (opened) (document.getElementById(`log-${opened}`) || document.getElementById(`span-${opened}`) || document.querySelector(".span.opened"))?.scrollIntoView({ block: "center" });
+const asked = new URLSearchParams(location.search);
+const place = document.getElementById(`log-${asked.get("record")}`) || document.getElementById(`span-${asked.get("span")}`);
+place?.scrollIntoView({ block: "center" });

@@ -105,6 +105,8 @@ class Destination:
     def give_up(self, count: int, reason: str) -> None:
         """Count records that will not be sent, and say so."""
         self.dropped += count
+        if self.signal == "metrics" and self._finishing.is_set():
+            return  # the last reading of a process is not worth a line
         self.report.dropped(self.signal, count, self.endpoint, reason)
 
     def finish(self, deadline: Deadline, reachable: dict[str, bool]) -> None:
@@ -160,6 +162,8 @@ class Destination:
             self._exporter = None
 
     def _try(self, batch: Any, success: Any) -> Trouble | None:
+        if self._aborted:
+            return Trouble("it accepts no connection", transient=False)
         with overheard() as said:
             try:
                 if self._exporter is None or self._pid != os.getpid():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -91,3 +93,34 @@ def test_every_worker_is_heard_exactly_once(
 )
 def test_grpc_survives_the_fork(model: Model, otlp_receiver: OTLPReceiver, tmp_path: Path) -> None:
     try_model(model, otlp_receiver, "grpc", tmp_path)
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_a_worker_forked_after_the_master_has_sent_is_heard(
+    protocol: str, otlp_receiver: OTLPReceiver, tmp_path: Path
+) -> None:
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.endpoint(protocol),
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        "OTELBRIDGE_METRIC_INTERVAL": "200ms",
+    }
+    model = gunicorn(*PRELOAD, workers=1)
+    with running(model, environ, tmp_path / "server.log") as address:
+        first = send_numbers(address, 1)[0]
+        master = otlp_receiver.wait_for(
+            lambda it: next(
+                (
+                    m.resource["process.pid"]
+                    for m in it.metrics
+                    if m.resource["process.pid"] != first
+                ),
+                None,
+            )
+        )
+        assert otlp_receiver.log("handling 0").resource["process.parent_pid"] == master
+        os.kill(first, signal.SIGKILL)
+        second = send_numbers(address, 2, clients=1)[1]
+        assert second != first
+        line = otlp_receiver.log("handling 1")
+    assert line.resource["process.pid"] == second
+    assert line.resource["process.parent_pid"] == master

@@ -45,10 +45,12 @@ class BridgeClient:
     Args:
         url: where its page is, such as ``http://127.0.0.1:4319``.
         token: what it asks for, if it does.
+        patience: seconds without a word from it after which it counts as gone.
     """
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, token: str | None, patience: float = SILENCE_SECONDS) -> None:
         self.url = url.rstrip("/")
+        self._patience = patience
         self._headers = {"Accept": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -95,7 +97,7 @@ class BridgeClient:
         address = f"{self.url}{path}?{urllib.parse.urlencode(given)}"
         try:
             request = urllib.request.Request(address, headers=self._headers)  # noqa: S310
-            with self._opener.open(request, timeout=SILENCE_SECONDS) as response:
+            with self._opener.open(request, timeout=self._patience) as response:
                 yield response
         except urllib.error.HTTPError as error:
             raise self._refusal(error, str(given.get("query", ""))) from None

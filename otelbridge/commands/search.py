@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from otelbridge.commands.ask import BridgeClient
+from otelbridge.commands.kql import query_argument
 from otelbridge.commands.lines import record_lines
 from otelbridge.commands.options import settings_options
 from otelbridge.settings import read_settings
@@ -39,7 +40,7 @@ The language is KQL: words, "phrases", field: value, field > 5, * in values,
 and, or, not, parentheses. Quote the query for the shell.
 """,
 )
-@click.argument("query", metavar="[KQL]", nargs=-1)
+@query_argument
 @click.option(
     "--range",
     "within",

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from otelbridge.commands.ask import BridgeClient, Document, UnreachableError
+from otelbridge.commands.kql import query_argument
 from otelbridge.commands.lines import record_lines
 from otelbridge.commands.options import settings_options
 from otelbridge.settings import read_settings
@@ -26,7 +27,7 @@ Examples:
   otelbridge tail --json | jq -r .body.text
 """,
 )
-@click.argument("query", metavar="[KQL]", nargs=-1)
+@query_argument
 @click.option(
     "-n",
     "--lines",

@@ -1,7 +1,10 @@
 """``otelbridge search`` against a real bridge."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
@@ -109,3 +112,30 @@ def test_an_address_that_is_none_is_refused_in_one_line(url, capsys):
     assert said.out == ""
     assert said.err.startswith("otelbridge: ")
     assert said.err.count("\n") == 1
+
+
+def offered(typed: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "otelbridge"],
+        env={
+            **os.environ,
+            "_OTELBRIDGE_COMPLETE": "zsh_complete",
+            "COMP_WORDS": f"otelbridge search {typed}",
+            "COMP_CWORD": "2",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()[1::3]
+
+
+def test_tab_completes_fields_and_values_the_bridge_holds(ask):
+    ask.send(*lines("tab", user="alice", basket="tea"))
+    assert offered("bask") == ["basket"]
+    assert offered("'user: al") == ["user: alice"]
+
+
+def test_tab_without_a_bridge_offers_nothing_and_says_nothing(monkeypatch):
+    monkeypatch.setenv("OTELBRIDGE_URL", "http://127.0.0.1:9")
+    assert offered("bask") == []

@@ -201,7 +201,17 @@ async def _serve(settings: Settings) -> int:
         print(announcement(bridge, colour=sys.stdout.isatty()), flush=True)
         await ending.wait()
     finally:
-        await bridge.stop()
+        try:
+            await bridge.stop()
+        except asyncio.TimeoutError:
+            print(
+                f"otelbridge: the store did not close within {CLOSE_SECONDS:g} s; "
+                "what it had acknowledged is kept",
+                file=sys.stderr,
+                flush=True,
+            )
+            # Its thread would hold up the end of the process for as long as it hangs.
+            os._exit(1)
     return 0
 
 

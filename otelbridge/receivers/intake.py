@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from otelbridge.receivers.counters import ReceiverCounters
 from otelbridge.receivers.decoded import Decoded, DecodeError
-from otelbridge.store.protocol import Store, StoreUnavailableError
+from otelbridge.store.protocol import Store, StoreError, StoreUnavailableError
 
 # A body of this many bytes takes a few milliseconds to decode: longer ones leave the event loop.
 LARGE_BODY = 64 * 1024
@@ -82,7 +82,8 @@ class Intake:
 
         Raises:
             DecodeError: nothing of it can be used.
-            StoreUnavailableError: nothing of it was stored.
+            StoreUnavailableError: nothing of it was stored; later it may be.
+            StoreError: it can never be stored.
         """
         try:
             if size > LARGE_BODY:
@@ -97,6 +98,12 @@ class Intake:
             raise
         except StoreUnavailableError as error:
             self.reject("store_unavailable", str(error))
+            raise
+        except StoreError as error:
+            self.reject("store_error", str(error))
+            raise
+        except Exception as error:
+            self.reject("internal_error", repr(error))
             raise
         batch = decoded.batch
         self.counters.accept(

@@ -18,7 +18,7 @@ from otelbridge.receivers.otlp import Signal, decode
 from otelbridge.receivers.otlp_answers import Code, failure, success
 from otelbridge.receivers.token import INGEST_UNAUTHORIZED, presents_token
 from otelbridge.receivers.unpacking import BodyTooLargeError
-from otelbridge.store.protocol import StoreUnavailableError
+from otelbridge.store.protocol import StoreError, StoreUnavailableError
 
 SERVICES: Final[dict[str, Signal]] = {
     "opentelemetry.proto.collector.logs.v1.LogsService": "logs",
@@ -111,6 +111,8 @@ class GrpcReceiver:
                     str(error),
                     (("grpc-status-details-bin", details),),
                 )
+            except StoreError as error:
+                await context.abort(grpc.StatusCode.INTERNAL, str(error))
             return success(signal, decoded)
 
         return export

@@ -25,7 +25,7 @@ from otelbridge.receivers.otlp import Encoding, Signal, decode
 from otelbridge.receivers.otlp_answers import Code, failure, success, success_json
 from otelbridge.receivers.token import INGEST_UNAUTHORIZED, presents_token
 from otelbridge.receivers.unpacking import ENCODINGS, BodyTooLargeError, unpack
-from otelbridge.store.protocol import StoreUnavailableError
+from otelbridge.store.protocol import StoreError, StoreUnavailableError
 
 MEDIA_TYPES: Final[dict[str, Encoding]] = {
     "application/x-protobuf": "protobuf",
@@ -74,6 +74,8 @@ def create_app(intake: Intake, *, token: str | None, max_body_bytes: int) -> Sta
         except StoreUnavailableError as error:
             retry = {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
             return _status(request, 503, Code.UNAVAILABLE, str(error), retry)
+        except StoreError as error:
+            return _status(request, 500, Code.INTERNAL, str(error))
         except ClientDisconnect:
             message = "the connection closed in the middle of a body"
             intake.reject("truncated_body", message)
@@ -91,16 +93,25 @@ def create_app(intake: Intake, *, token: str | None, max_body_bytes: int) -> Sta
         headers = dict(error.headers) if error.headers else None
         return _status(request, error.status_code, code, message, headers)
 
+    def fail(request: Request, error: Exception) -> Response:
+        # Counted by the intake, and logged by the server, to which Starlette raises it on.
+        message = "the bridge failed at this request; its own log says why"
+        return _status(request, 500, Code.INTERNAL, message)
+
     return Starlette(
         routes=[
-            *(Route(f"/v1/{signal}", export, methods=["POST"]) for signal in _SIGNALS),
+            *(Route(path, export, methods=["POST"]) for path in _SIGNALS),
             Route("/healthz", healthz, methods=["GET"]),
         ],
-        exception_handlers={HTTPException: refuse},
+        exception_handlers={HTTPException: refuse, Exception: fail},
     )
 
 
-_SIGNALS: Final[dict[str, Signal]] = {"logs": "logs", "traces": "traces", "metrics": "metrics"}
+_SIGNALS: Final[dict[str, Signal]] = {
+    "/v1/logs": "logs",
+    "/v1/traces": "traces",
+    "/v1/metrics": "metrics",
+}
 _HTTP_ERRORS: Final = {
     404: (Code.NOT_FOUND, "no such path; OTLP goes to /v1/logs, /v1/traces and /v1/metrics"),
     405: (Code.UNIMPLEMENTED, "no such method here; OTLP is sent with POST"),
@@ -135,7 +146,7 @@ async def _take(request: Request, intake: Intake, token: str | None, limit: int)
             f"the content encoding is {packing[:80]!r}; allowed: {', '.join(ENCODINGS)}",
             {"Accept-Encoding": ", ".join(ENCODINGS)},
         )
-    signal = _SIGNALS[request.url.path.rpartition("/")[2]]
+    signal = _SIGNALS[request.url.path]
     encoding = MEDIA_TYPES[media_type]
     with intake.holding() as hold:
         try:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import time
 from collections import deque
 
 from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
 from otelbridge.receivers.datagrams import Address, DatagramReader
-from otelbridge.store.protocol import Store, StoreUnavailableError
+from otelbridge.store.protocol import Store, StoreError, StoreUnavailableError
 from otelbridge.store.records import Batch, LogRecord
+
+_log = logging.getLogger(__name__)
 
 BATCH = 1_000
 BATCH_SECONDS = 0.05
@@ -130,7 +133,7 @@ class UdpReceiver:
             data, address, arrived = self._queue.popleft()
             self._queued_bytes -= len(data) + _DATAGRAM_COST
             size += len(data)
-            records += self._reader.read(data, address, arrived)
+            records += self._decode(data, address, arrived)
         if self._reader.waiting:
             records += self._reader.expire(time.time_ns(), everything=last)
         if records:
@@ -139,8 +142,7 @@ class UdpReceiver:
             except asyncio.CancelledError:
                 self._drop(len(records), "the bridge stopped before they were stored")
                 raise
-        if taken or records:
-            self._counters.accept(logs=len(records), size=size, requests=taken)
+        self._counters.accept(size=size, requests=taken)
 
     async def _write(self, records: list[LogRecord]) -> None:
         while (wait := await self._try_write(records)) is not None:  # noqa: ASYNC110
@@ -154,7 +156,25 @@ class UdpReceiver:
         except StoreUnavailableError as error:
             self._counters.reject("store_unavailable", str(error), time.time())
             return error.retry_after
+        except StoreError as error:
+            if len(records) == 1:
+                self._counters.reject("store_error", str(error), time.time())
+                return None
+            # One of them can never be stored: each for itself, so that only that one is lost.
+            for record in records:
+                await self._write([record])
+        else:
+            self._counters.accept(logs=len(records), requests=0)
         return None
+
+    def _decode(self, data: bytes, address: Address, arrived: int) -> list[LogRecord]:
+        try:
+            return self._reader.read(data, address, arrived)
+        except Exception as error:
+            # A fault of ours must cost this datagram, not the receiver.
+            _log.exception("a datagram from %s could not be read", address)
+            self._counters.reject("internal_error", repr(error), time.time())
+            return []
 
     def _drop(self, count: int, why: str) -> None:
         if count:

@@ -14,19 +14,23 @@ from starlette.applications import Starlette
 from otelbridge.receivers.counters import ReceiverCounters
 from otelbridge.serve import Bridge
 from otelbridge.settings import read_settings
-from otelbridge.store.protocol import Arrivals, StoreUnavailableError
+from otelbridge.store.protocol import Arrivals, StoreError
 from otelbridge.store.records import Batch, LogRecord, MetricPoint, Span
 
 
 class MemoryStore:
-    """Keeps batches in a list; refuses them while ``unavailable`` is set, waits while ``slow``."""
+    """Keeps batches in a list; waits while ``slow``.
+
+    Batches are refused while ``unavailable`` is set; one with ``poison`` as a log's body, always.
+    """
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
-        self.unavailable: StoreUnavailableError | None = None
+        self.unavailable: Exception | None = None
         self.opened = False
         self.closed = False
         self.slow = False
+        self.poison: str | None = None
         self.waiting = 0
         self._changed = threading.Condition()
 
@@ -44,6 +48,8 @@ class MemoryStore:
         with self._changed:
             if self.unavailable is not None:
                 raise self.unavailable
+            if any(record.body == self.poison for record in batch.logs):
+                raise StoreError("the batch cannot be stored")
             self.batches.append(batch)
             self._changed.notify_all()
         return Arrivals((), (), 0)

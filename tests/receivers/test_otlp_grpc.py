@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServ
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
-from otelbridge.store.protocol import StoreUnavailableError
+from otelbridge.store.protocol import StoreError, StoreUnavailableError
 from tests.receivers.messages import gauge, log, log_request, metric_request, span, span_request
 from tests.receivers.running import running_bridge
 
@@ -111,6 +111,14 @@ def test_a_store_that_is_unavailable_says_when_to_try_again(bridge, channel):
     bridge.store.unavailable = None
     send_bytes(channel, LOGS.SerializeToString())
     assert bridge.counters("OTLP/gRPC").accepted == {"logs": 1}
+
+
+def test_what_can_never_be_stored_is_an_internal_error(bridge, channel):
+    bridge.store.unavailable = StoreError("the batch cannot be stored")
+    error = refusal(channel)
+    assert error.code() is grpc.StatusCode.INTERNAL
+    assert error.details() == "the batch cannot be stored"
+    assert rejected(bridge) == {"store_error": 1}
 
 
 @pytest.mark.parametrize("metadata", [(), (("authorization", "Bearer wrong"),)])

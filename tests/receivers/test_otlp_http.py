@@ -15,7 +15,7 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from otelbridge.store.protocol import StoreUnavailableError
+from otelbridge.store.protocol import StoreError, StoreUnavailableError
 from tests.receivers.messages import (
     gauge,
     log,
@@ -206,6 +206,22 @@ def test_a_store_that_is_unavailable_is_answered_503_with_when_to_try_again(brid
     bridge.store.unavailable = None
     assert post(bridge, LOGS.SerializeToString()).status_code == 200
     assert bridge.counters("OTLP/HTTP").accepted == {"logs": 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "message"),
+    [
+        (StoreError("the batch cannot be stored"), "store_error", "the batch cannot be stored"),
+        (ZeroDivisionError(), "internal_error", "the bridge failed at this request"),
+    ],
+)
+def test_what_can_never_be_stored_is_answered_500(bridge, error, reason, message):
+    bridge.store.unavailable = error
+    response = post(bridge, LOGS.SerializeToString())
+    status = Status.FromString(response.content)
+    assert (response.status_code, status.code) == (500, 13)
+    assert message in status.message
+    assert rejected(bridge) == {reason: 1}
 
 
 def test_bodies_that_wait_for_a_slow_store_are_bounded():

@@ -97,6 +97,15 @@ def test_datagrams_wait_while_the_store_is_unavailable(bridge):
     assert [record.body for record in bridge.store.logs] == ["a", "b"]
 
 
+def test_a_record_that_can_never_be_stored_is_lost_alone(bridge):
+    bridge.store.poison = "poison"
+    send(bridge, b"a", b"poison", b"b")
+    assert bridge.store.wait(lambda: len(bridge.store.logs) == 2)
+    assert [record.body for record in bridge.store.logs] == ["a", "b"]
+    assert bridge.counters("UDP").rejected == {"store_error": 1}
+    assert bridge.counters("UDP").accepted == {"logs": 2}
+
+
 def test_stopping_stores_what_has_arrived():
     with running_bridge() as bridge:
         send(bridge, *(b"%d" % number for number in range(50)))

@@ -21,6 +21,7 @@ from otelbridge.store.records import Batch, LogRecord
 _log = logging.getLogger(__name__)
 
 BATCH = 1_000
+BATCH_BYTES = 2**20
 BATCH_SECONDS = 0.05
 # Datagrams waiting for the store; beyond this they are dropped and counted.
 MAX_QUEUED_BYTES = 16 * 2**20
@@ -72,7 +73,8 @@ class UdpReceiver:
             timeout: seconds for storing; what does not fit in is counted as dropped.
         """
         if self._task is not None:
-            self._read()
+            while self._read() == _READ_AT_ONCE and self._queued_bytes < MAX_QUEUED_BYTES // 2:
+                pass
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._stopping.set()
             self._arrived.set()
@@ -86,9 +88,11 @@ class UdpReceiver:
             self._task = None
         self._socket.close()
 
-    def _read(self) -> None:
+    def _read(self) -> int:
+        """Queue what has arrived; returns how many datagrams that were."""
         now = time.time_ns()
-        for _ in range(_READ_AT_ONCE):
+        count = 0
+        while count < _READ_AT_ONCE:
             try:
                 data, address = self._socket.recvfrom(65_535)
             except (BlockingIOError, InterruptedError):
@@ -97,6 +101,7 @@ class UdpReceiver:
                 # An earlier answer's ICMP error, say; the socket itself stays usable.
                 self._counters.reject("socket_error", str(error), now / 1e9)
                 break
+            count += 1
             cost = len(data) + _DATAGRAM_COST
             if self._queued_bytes + cost > MAX_QUEUED_BYTES:
                 self._drop(1, f"{MAX_QUEUED_BYTES} bytes of datagrams wait to be stored already")
@@ -107,17 +112,19 @@ class UdpReceiver:
             self._arrived.set()
             if len(self._queue) >= BATCH:
                 self._full.set()
+        return count
 
     async def _run(self) -> None:
-        while True:
-            if not self._queue and not self._stopping.is_set():
+        while self._queue or not self._stopping.is_set():
+            if not self._queue:
                 await self._wait(self._arrived, 1.0 if self._reader.waiting else None)
             # A moment for more to arrive: one commit serves them all.
             await self._wait(self._full, BATCH_SECONDS)
-            last = self._stopping.is_set() and len(self._queue) <= BATCH
-            await self._store_batch(last=last)
-            if last:
-                return
+            records = self._take()
+            if self._reader.waiting:
+                records += self._reader.expire(time.time_ns())
+            await self._store_all(records)
+        await self._store_all(self._reader.expire(time.time_ns(), everything=True))
 
     async def _wait(self, event: asyncio.Event, timeout: float | None) -> None:
         with contextlib.suppress(asyncio.TimeoutError):
@@ -125,24 +132,26 @@ class UdpReceiver:
         if not self._stopping.is_set():
             event.clear()
 
-    async def _store_batch(self, *, last: bool) -> None:
+    def _take(self) -> list[LogRecord]:
         records: list[LogRecord] = []
-        size = 0
-        taken = min(len(self._queue), BATCH)
-        for _ in range(taken):
+        size = taken = 0
+        while self._queue and taken < BATCH and size < BATCH_BYTES:
             data, address, arrived = self._queue.popleft()
             self._queued_bytes -= len(data) + _DATAGRAM_COST
             size += len(data)
+            taken += 1
             records += self._decode(data, address, arrived)
-        if self._reader.waiting:
-            records += self._reader.expire(time.time_ns(), everything=last)
-        if records:
-            try:
-                await self._write(records)
-            except asyncio.CancelledError:
-                self._drop(len(records), "the bridge stopped before they were stored")
-                raise
         self._counters.accept(size=size, requests=taken)
+        return records
+
+    async def _store_all(self, records: list[LogRecord]) -> None:
+        if not records:
+            return
+        try:
+            await self._write(records)
+        except asyncio.CancelledError:
+            self._drop(len(records), "the bridge stopped before they were stored")
+            raise
 
     async def _write(self, records: list[LogRecord]) -> None:
         while (wait := await self._try_write(records)) is not None:  # noqa: ASYNC110

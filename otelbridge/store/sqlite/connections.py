@@ -15,34 +15,45 @@ from otelbridge.store.sqlite.kql import register
 _WRITER_CACHE = -24_000
 _READER_CACHE = -4_000
 _READERS = 8
-# The log ahead of the file is written back at this many pages, and its file cut to this size.
-_CHECKPOINT_PAGES = 4_000
-_WAL_BYTES = 64 * 2**20
+_PAGE_BYTES = 4096
 
 BUSY_SECONDS = 2.0
 
 
-def connect_writer(path: Path) -> sqlite3.Connection:
-    """Open the file for the one writer; creates it where it is missing."""
+def connect_writer(path: Path, log_bytes: int) -> sqlite3.Connection:
+    """Open the file for the one writer; creates it where it is missing.
+
+    Args:
+        log_bytes: how large the log ahead of the file grows before it is written back.
+    """
     connection = sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     try:
         # Both take effect only in a file without tables yet.
-        connection.execute("PRAGMA page_size = 4096")
+        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         # An acknowledged record survives a power failure, not only a killed process.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = OFF")
         connection.execute(f"PRAGMA cache_size = {_WRITER_CACHE}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {log_bytes // _PAGE_BYTES}")
+        connection.execute(f"PRAGMA journal_size_limit = {log_bytes}")
         connection.execute("PRAGMA temp_store = MEMORY")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def give_back_log(connection: sqlite3.Connection) -> None:
+    """Write the log back into the file and empty it, unless someone is reading from it."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from otelbridge.store.sqlite import removal
+from otelbridge.store.sqlite.connections import give_back_log
 
 # One slice of work lasts about this long; then waiting batches have their turn.
 _SLICE_SECONDS = 0.025
@@ -21,9 +21,12 @@ _SHORTEST_PAUSE = 1.0
 _SIZE_PAUSE = 5.0
 _AFTER_FAILURE = 30.0
 
+# The log ahead of the file counts towards the size: it takes a sixteenth, within these bounds.
+_LEAST_LOG_BYTES = 256 * 2**10
+_MOST_LOG_BYTES = 16 * 2**20
+
 # Free pages that are kept for the next records instead of being given back.
 _FREE_SHARE = 0.02
-_FREE_PAGES = 256
 _VACUUM_PAGES = 64
 
 
@@ -34,18 +37,21 @@ class Expiry:
         retention: seconds a record is kept, from its arrival.
         retention_bytes: the largest size of the file.
         now: the clock, in seconds since the epoch.
+
+    Attributes:
+        expired: records removed since the store was opened.
+        log_bytes: how large the log ahead of the file may grow.
     """
 
     def __init__(
         self,
-        path: Path,
         retention: float,
         retention_bytes: int,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._path = path
         self._retention = retention
         self._retention_bytes = retention_bytes
+        self.log_bytes = min(max(retention_bytes // 16, _LEAST_LOG_BYTES), _MOST_LOG_BYTES)
         self._now = now
         self._age_pause = min(max(retention / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE)
         self._age_due = self._size_due = time.monotonic()
@@ -59,6 +65,10 @@ class Expiry:
         if self._pass is not None:
             return 0.0
         return max(0.0, min(self._age_due, self._size_due) - time.monotonic())
+
+    def hurry(self) -> None:
+        """Make everything due now; safe from any thread."""
+        self._age_due = self._size_due = time.monotonic()
 
     def postpone(self) -> None:
         """Give up the pass under way, after a failure, and try again later."""
@@ -126,13 +136,10 @@ class Expiry:
         yield from self._give_back(connection)
 
     def _by_size(self, connection: sqlite3.Connection) -> Iterator[None]:
-        if removal.used_bytes(connection, self._path) <= self._retention_bytes:
+        largest = self._retention_bytes - self.log_bytes
+        if removal.used_bytes(connection) <= largest:
             return
-        # What the log holds beyond the file is given up first; that costs no record.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        yield
-        target = int(self._retention_bytes * (1 - _FREE_SHARE))
-        while removal.used_bytes(connection, self._path) > target:
+        while removal.used_bytes(connection) > largest * (1 - _FREE_SHARE):
             found = removal.oldest(connection)
             if found is None:
                 removed = removal.remove_oldest_points(connection)
@@ -155,10 +162,11 @@ class Expiry:
         while True:
             (pages,) = connection.execute("PRAGMA page_count").fetchone()
             (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-            if free <= max(_FREE_PAGES, int(pages * _FREE_SHARE)):
-                return
+            if free <= int(pages * _FREE_SHARE):
+                break
             connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
             yield
+        give_back_log(connection)
 
 
 _END = object()

@@ -20,10 +20,13 @@ _HEADER = b"SQLite format 3\x00"
 _CHECKED_BYTES = 128 * 2**20
 
 
-def open_file(path: Path) -> sqlite3.Connection:
+def open_file(path: Path, log_bytes: int) -> sqlite3.Connection:
     """Open the store's file for writing, at this version; makes folder and file where missing.
 
     A damaged file is moved aside, which is logged, and a new one is begun.
+
+    Args:
+        log_bytes: see :func:`connect_writer`.
 
     Raises:
         StoreError: the folder cannot be written, the file is something else, or it was written
@@ -31,7 +34,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     """
     _check_header(path)
     try:
-        return _open(path)
+        return _open(path, log_bytes)
     except sqlite3.OperationalError as error:
         raise StoreError(f"cannot open the store {path}: {error}") from error
     except sqlite3.DatabaseError as error:
@@ -42,7 +45,7 @@ def open_file(path: Path) -> sqlite3.Connection:
             error,
             aside,
         )
-        return _open(path)
+        return _open(path, log_bytes)
 
 
 def prepare_folder(path: Path) -> None:
@@ -76,8 +79,8 @@ def _check_header(path: Path) -> None:
         )
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    connection = connect_writer(path)
+def _open(path: Path, log_bytes: int) -> sqlite3.Connection:
+    connection = connect_writer(path, log_bytes)
     try:
         if path.stat().st_size <= _CHECKED_BYTES:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -5,14 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 from otelbridge.store.protocol import Signal
 from otelbridge.store.sqlite.json_text import loads
 from otelbridge.store.sqlite.rollups import Rollups
 from otelbridge.store.sqlite.rows import span_events
-from otelbridge.store.sqlite.stats import file_bytes
 from otelbridge.store.sqlite.words import log_words, span_words
 
 SIGNALS: Final[tuple[Signal, ...]] = ("logs", "spans")
@@ -206,8 +204,9 @@ def remove_unused_sets(connection: sqlite3.Connection, cutoff: int) -> bool:
     return gone > 0
 
 
-def used_bytes(connection: sqlite3.Connection, path: Path) -> int:
-    """The size of the file and its log, without the file's free pages."""
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """The size of the file without its free pages."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     (page_size,) = connection.execute("PRAGMA page_size").fetchone()
-    return file_bytes(connection, path) - int(free * page_size)
+    return int((pages - free) * page_size)

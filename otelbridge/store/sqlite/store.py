@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,6 +49,7 @@ class SQLiteStore:
         retention: seconds that a record is kept, counted from its arrival.
         retention_bytes: size of the file beyond which the oldest records go.
         queue_bytes: memory that batches waiting to be written may take.
+        now: the clock by which records arrive and expire, in seconds since the epoch.
     """
 
     def __init__(
@@ -57,15 +59,17 @@ class SQLiteStore:
         retention: float,
         retention_bytes: int,
         queue_bytes: int = _QUEUE_BYTES,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.path = Path(path)
         self.retention = retention
         self.retention_bytes = retention_bytes
         self._queue_bytes = queue_bytes
+        self._now = now
         self._lock = FileLock(self.path)
         self._sets = SetReader()
         self._followers = Followers()
-        self._expiry = Expiry(self.path, retention, retention_bytes)
+        self._expiry = Expiry(retention, retention_bytes, now)
         self._writer: Writer | None = None
         self._readers: ReaderPool | None = None
 
@@ -82,13 +86,14 @@ class SQLiteStore:
         prepare_folder(self.path)
         self._lock.acquire()
         try:
-            connection = open_file(self.path)
+            connection = open_file(self.path, self._expiry.log_bytes)
             self._writer = Writer(
                 self.path,
                 connection,
                 self._expiry,
                 self._followers.tell,
                 queue_bytes=self._queue_bytes,
+                now=self._now,
             )
         except BaseException:
             self._lock.release()
@@ -121,6 +126,14 @@ class SQLiteStore:
         answer: asyncio.Future[Arrivals] = asyncio.get_running_loop().create_future()
         self._writer.submit(batch, answer)
         return await answer
+
+    async def expire(self) -> None:
+        """Remove what is too old or too much now, instead of within the next minute."""
+        if self._writer is None:
+            raise StoreError("the store is not open")
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._writer.expire(answer)
+        await answer
 
     def arrivals(self) -> AsyncIterator[Arrivals]:
         """Follow commits from now on, in the running loop; ends when the store closes.

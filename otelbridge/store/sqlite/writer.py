@@ -8,7 +8,6 @@ import contextlib
 import logging
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +41,7 @@ class Writer:
         expiry: what removes old rows between commits.
         committed: called in the writer's thread after each commit that added rows.
         queue_bytes: how much may wait; beyond it batches are refused.
+        now: the clock, in seconds since the epoch.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Writer:
         committed: Callable[[Arrivals], None],
         *,
         queue_bytes: int,
+        now: Callable[[], float],
     ) -> None:
         self._path = path
         self._connection = connection
@@ -59,6 +60,8 @@ class Writer:
         self._expiry = expiry
         self._committed = committed
         self._queue_bytes = queue_bytes
+        self._now = now
+        self._expiring: list[asyncio.Future[None]] = []
         self._queue: collections.deque[_Waiting] = collections.deque()
         self._waiting_bytes = 0
         self._wake = threading.Condition()
@@ -102,6 +105,19 @@ class Writer:
             self.pending += len(batch)
             self._wake.notify()
 
+    def expire(self, answer: asyncio.Future[None]) -> None:
+        """Remove what is due now; ``answer``, of the running loop, is set once it is done.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        with self._wake:
+            if self._stopping:
+                raise StoreError("the store is closed")
+            self._expiry.hurry()
+            self._expiring.append(answer)
+            self._wake.notify()
+
     def _run(self) -> None:
         while True:
             with self._wake:
@@ -109,6 +125,7 @@ class Writer:
                     self._wake.wait(self._expiry.seconds_until_due())
                 group = self._take()
                 if not group and self._stopping:
+                    self._end_expiring()
                     return
             if group:
                 self._write(group)
@@ -146,7 +163,6 @@ class Writer:
             _answer(group, [StoreError(f"the batch cannot be stored: {error}")])
             return
         self.duplicates += sum(one.duplicates for one in added)
-        _answer(group, [Arrivals(one.logs, one.spans, one.points) for one in added])
         together = Arrivals(
             [id for one in added for id in one.logs],
             [id for one in added for id in one.spans],
@@ -154,6 +170,7 @@ class Writer:
         )
         if together.logs or together.spans or together.points:
             self._committed(together)
+        _answer(group, [Arrivals(one.logs, one.spans, one.points) for one in added])
 
     def _commit(self, batches: Sequence[Batch]) -> list[Added]:
         if self._broken:
@@ -161,7 +178,7 @@ class Writer:
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            added = self._inserter.insert(batches, time.time())
+            added = self._inserter.insert(batches, self._now())
             connection.execute("COMMIT")
         except BaseException:
             self._inserter.rolled_back()
@@ -184,7 +201,7 @@ class Writer:
         return StoreUnavailableError(f"the store cannot be written: {text}", 5.0)
 
     def _reconnect(self) -> None:
-        fresh = connect_writer(self._path)
+        fresh = connect_writer(self._path, self._expiry.log_bytes)
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
         self._connection = fresh
@@ -192,9 +209,9 @@ class Writer:
         self._broken = False
 
     def _expire(self) -> None:
-        if self._broken:
-            return
         try:
+            if self._broken:
+                self._reconnect()
             if self._expiry.work(self._connection):
                 self._inserter.sets.forget()
                 self._inserter.points.forget()
@@ -204,6 +221,16 @@ class Writer:
                     self._connection.execute("ROLLBACK")
             self._expiry.postpone()
             _log.warning("old records could not be removed: %s", error)
+        if self._expiring:
+            with self._wake:
+                if self._expiry.seconds_until_due() > 0:
+                    self._end_expiring()
+
+    def _end_expiring(self) -> None:
+        for answer in self._expiring:
+            with contextlib.suppress(RuntimeError):
+                answer.get_loop().call_soon_threadsafe(_end, answer)
+        self._expiring.clear()
 
 
 def _is_systems(error: BaseException) -> bool:
@@ -235,6 +262,11 @@ def _resolve(pairs: list[tuple[_Waiting, Arrivals | StoreError]]) -> None:
             item.answer.set_exception(answer)
         else:
             item.answer.set_result(answer)
+
+
+def _end(answer: asyncio.Future[None]) -> None:
+    if not answer.done():
+        answer.set_result(None)
 
 
 def batch_size(batch: Batch) -> int:

@@ -24,9 +24,9 @@ from otelbridge.web.answers import (
     on_query_error,
     on_store_error,
 )
+from otelbridge.web.assets import VersionedFiles
 from otelbridge.web.headers import SafeHeaders, add_headers
 from otelbridge.web.pages import make_environment
-from otelbridge.web.assets import VersionedFiles
 
 if TYPE_CHECKING:
     from otelbridge.receivers.counters import ReceiverCounters, SenderCounters

@@ -40,6 +40,7 @@ _NOT_FACETS = frozenset(
         *("error.type", "resource.attributes.service.name", "process.thread.id", "flags"),
         *("service.node.name", "service.version", "log.origin.file.line", "log.origin.file.name"),
         *("log.origin.function", "process.thread.name", "service.environment", "event_name"),
+        *("event.name", "scope.version", "body.structured"),
     }
 )
 

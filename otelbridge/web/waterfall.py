@@ -179,9 +179,8 @@ def _align(node: Node) -> None:
     if parent is None:
         return
     node.shift = parent.shift if _same_clock(node, parent) else 0
-    if (
-        _same_clock(node, parent)
-        or node.start >= parent.start
+    if _same_clock(node, parent) or (
+        node.start >= parent.start
         and not (
             # Work that was handed over may well begin later; an answer that was waited for may not.
             node.start > parent.end and parent.span.kind == KIND_CLIENT

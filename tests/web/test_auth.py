@@ -59,7 +59,7 @@ def test_the_bearer_token_opens_the_api(locked: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["Bearer wrong", "Bearer", f"Basic {TOKEN}", TOKEN, "Bearer Ünïcode".encode("utf-8")]
+    "header", ["Bearer wrong", "Bearer", f"Basic {TOKEN}", TOKEN, "Bearer Ünïcode".encode()]
 )
 def test_another_authorization_does_not(locked: Page, header: str | bytes) -> None:
     answer = locked.client.get("/logs.json", headers={"Authorization": header})

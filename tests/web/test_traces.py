@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from otelbridge.store.records import SpanEvent, SpanLink
 from tests.web.conftest import Page
 from tests.web.samples import TRACEBACK, log, span
-
-from otelbridge.store.records import SpanEvent, SpanLink
 
 TRACE = bytes.fromhex("0af7651916cd43dd8448eb211c80319c")
 OTHER = bytes.fromhex("1111111111111111111111111111aaaa")

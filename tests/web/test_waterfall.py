@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from otelbridge.store.protocol import StoredLog, StoredSpan, Trace
 from otelbridge.store.records import STATUS_ERROR, LogRecord, Scope, Span, SpanEvent
 from otelbridge.web import waterfall as module
@@ -182,7 +184,7 @@ def test_the_critical_path_covers_the_root_without_gap_or_overlap() -> None:
 
     assert path[0][1] == 0
     assert path[-1][2] == 100
-    assert all(left[2] == right[1] for left, right in zip(path, path[1:], strict=False))
+    assert all(left[2] == right[1] for left, right in itertools.pairwise(path))
 
 
 def test_logs_go_to_their_spans_and_the_rest_is_kept() -> None:

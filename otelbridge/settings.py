@@ -85,13 +85,25 @@ def parse_choices(*choices: str) -> Parser[tuple[str, ...]]:
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
+# 136 years: longer ones overflow what threads and databases take.
+_LONGEST = 2.0**32
+
 
 def parse_duration(text: str) -> float:
     """Read a duration such as ``500ms``, ``5s``, ``15m``, ``3h``, ``7d`` or ``2w``, in seconds."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?\s*", text)
-    if match is None:
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)?\s*", text)
+    seconds = float(match[1]) * _DURATION_UNITS[match[2] or "s"] if match else _LONGEST
+    if seconds >= _LONGEST:
         raise ValueError("allowed: a duration such as 500ms, 5s, 15m, 3h or 7d")
-    return float(match[1]) * _DURATION_UNITS[match[2] or "s"]
+    return seconds
+
+
+def parse_period(text: str) -> float:
+    """Read a duration that is not zero, in seconds."""
+    seconds = parse_duration(text)
+    if seconds <= 0:
+        raise ValueError("allowed: a duration longer than 0, such as 500ms, 5s, 15m, 3h or 7d")
+    return seconds
 
 
 _SIZE_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -99,16 +111,23 @@ _SIZE_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 def parse_size(text: str) -> int:
     """Read a size such as ``512MB``, ``5GB`` or ``100000``, in bytes (units of 1024)."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", text, re.IGNORECASE)
-    if match is None:
+    match = re.fullmatch(r"\s*([0-9]+)(\.[0-9]+)?\s*([KMGT]?)(?:i?B)?\s*", text, re.IGNORECASE)
+    # Beyond 19 digits it is beyond 64 bits whatever the unit.
+    if match is None or len(match[1]) > 19:
         raise ValueError("allowed: a size such as 100000, 512MB or 5GB")
-    return int(float(match[1]) * _SIZE_UNITS[match[2].upper()])
+    unit = _SIZE_UNITS[match[3].upper()]
+    size = int(match[1]) * unit + int(float(match[2] or 0) * unit)
+    if size >= 2**63:
+        raise ValueError("allowed: a size such as 100000, 512MB or 5GB, below 8388608TB")
+    return size
 
 
 def parse_address(text: str) -> tuple[str, int]:
     """Read ``host:port``, or ``[address]:port`` for IPv6."""
     match = re.fullmatch(
-        r"\s*(?:udp://)?(?:\[([0-9a-fA-F:.%]+)\]|([^:\s\[\]/]+)):(\d{1,5})\s*", text
+        r"\s*(?:udp://)?"
+        r"(?:\[([0-9a-fA-F:.]*:[0-9a-fA-F:.]*(?:%[^\s\[\]]+)?)\]|([^:\s\[\]/]+)):([0-9]{1,5})\s*",
+        text,
     )
     if match is None or not 0 < int(match[3]) < 65536:
         raise ValueError("allowed: host:port, such as 127.0.0.1:4320 or [::1]:4320")
@@ -123,7 +142,13 @@ def parse_store(text: str) -> str:
 
 
 def _default_store() -> str:
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    base = os.environ.get("XDG_DATA_HOME")
+    if not base:
+        try:
+            base = str(Path.home() / ".local" / "share")
+        except RuntimeError:
+            # A user without a home folder, as containers may have.
+            return "sqlite:///otelbridge.db"
     return f"sqlite:///{base}/otelbridge/otelbridge.db"
 
 
@@ -246,7 +271,7 @@ class Settings:
     )
     metric_interval: float = _setting(
         "OTELBRIDGE_METRIC_INTERVAL",
-        parse_duration,
+        parse_period,
         10.0,
         "how often metrics are read and sent; OTEL_METRIC_EXPORT_INTERVAL (ms) wins if set",
     )
@@ -319,7 +344,7 @@ class Settings:
     )
     retention: float = _setting(
         "OTELBRIDGE_RETENTION",
-        parse_duration,
+        parse_period,
         7 * 86400.0,
         "how long records are kept",
         half="bridge",
@@ -426,7 +451,7 @@ def _shown(value: Any, parse: Parser[Any], secret: bool) -> str:
         return ""
     if secret:
         return "***"
-    if parse is parse_duration:
+    if parse in {parse_duration, parse_period}:
         return _in_units(value, _DURATION_UNITS) or f"{value:g}s"
     if parse is parse_size:
         return _in_units(value, _SIZE_UNITS, "B") or str(value)

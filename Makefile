@@ -51,6 +51,11 @@ $(VENV)/.test: $(VENV)/.demo pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --group test
 	@touch $@
 
+$(VENV)/.servers: $(VENV)/.test pyproject.toml
+	@echo "compiling uWSGI into $(VENV)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --group servers
+	@touch $@
+
 $(VENV)/.lint: $(VENV)/.made pyproject.toml
 	@echo "installing ruff and mypy into $(VENV)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --group lint

@@ -20,7 +20,7 @@ CUSTOMERS = {  # name: card; one ending in 7 has a slow bank, one in 0 has expir
     "bob": "4000111122224441",
     "carol": "4000111122225557",
     "Дмитрий": "4000111122226660",
-    "李雷": "4000111122227772",
+    "Zoë": "4000111122227772",
 }
 SKUS = ("tea", "cup", "tin", "scale", "pot")
 IN_FLIGHT = 16  # requests at one time, at most

@@ -72,7 +72,7 @@ def test_logging_configurations_that_are_shown_work(document, tmp_path, monkeypa
     try:
         for block in blocks:
             exec(block, {"logging": logging})
-            logging.getLogger("shop").error("as shown", extra={"user": "alice"})
+            logging.getLogger("as.shown").error("as shown", extra={"user": "alice"})
         for handler in root.handlers:
             handler.close()
     finally:

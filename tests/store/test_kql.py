@@ -93,7 +93,7 @@ def test_a_query_finds_these_spans(database: Database, text: str, numbers: set[i
 # --- the meaning of any query -------------------------------------------------------------------
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(RANDOM_LOGS, min_size=1, max_size=5), st.lists(queries(), min_size=1, max_size=5))
 def test_random_queries_find_the_logs_that_they_mean(
     records: list[LogRecord], asked: list[Query]
@@ -106,7 +106,7 @@ def test_random_queries_find_the_logs_that_they_mean(
             assert found == wanted, query
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(SPAN_RECORDS, min_size=1, max_size=4, unique_by=lambda s: (s.trace_id, s.span_id)),
     st.lists(queries(), min_size=1, max_size=5),
@@ -129,7 +129,7 @@ HOSTILE = st.text(max_size=12) | st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(trees(HOSTILE | TEXTS, PATTERNS, HOSTILE | TEXTS), st.sampled_from(["logs", "spans"]))
 def test_no_text_in_a_query_is_taken_for_sql(
     database: Database, query: Query, signal: Signal
@@ -141,7 +141,7 @@ def test_no_text_in_a_query_is_taken_for_sql(
     assert database.find(everything, signal) == sorted(ids)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(name=HOSTILE, value=HOSTILE, other=HOSTILE)
 def test_any_value_of_any_attribute_is_found_by_a_click_on_it(
     name: str, value: str, other: str
@@ -247,7 +247,7 @@ def test_words_are_split_as_the_tables_index_splits_them() -> None:
     assert tables.TABLES.count(f'tokenize="{TOKENIZE}"') == 2
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=5))
 def test_words_are_those_of_the_index(texts: list[str]) -> None:
     assert [tokens(text) for text in texts] == indexed(texts)

@@ -15,8 +15,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-import orjson
-
 from otelbridge import schema
 from otelbridge.search.fields import Field, resolve
 from otelbridge.search.pattern import pieces, words
@@ -26,6 +24,7 @@ from otelbridge.store.sqlite import kql_columns, kql_index
 from otelbridge.store.sqlite.kql_functions import register
 from otelbridge.store.sqlite.kql_sql import FALSE, TRUE, Sql, all_hold, any_holds, negated
 from otelbridge.store.sqlite.kql_tokens import TokenPattern, token_patterns
+from otelbridge.store.sqlite.kql_values import write
 
 __all__ = ["Compiled", "compile_query", "register", "resource_names"]
 
@@ -200,7 +199,7 @@ class _Compiler:
         indexed = self._indexed(match)
         if kql_index.is_exact(sequence):
             return Part(match, TRUE, indexed)
-        spec = _spec("words", [list(sequence)])
+        spec = write("words", [list(sequence)])
         if self._signal == "logs":
             confirmed = Sql(
                 "kql_log(?, r.body, r.body_json, r.attributes, "
@@ -229,7 +228,7 @@ class _Compiler:
         name, value, match = test
         # A scope without a name has an empty one.
         filled = field.location == "scope"
-        condition = self._at(field, lambda keys: _spec(name, value, keys, filled=filled))
+        condition = self._at(field, lambda keys: write(name, value, keys, filled=filled))
         return Part(match if self._is_indexed(field) else None, condition, condition)
 
     def _is_indexed(self, field: Field) -> bool:
@@ -318,11 +317,6 @@ def _text_test(query: Match) -> _Test | None:
     if not sequences:
         return None
     return "words", sequences, kql_index.any_of(kql_index.sequence(found) for found in sequences)
-
-
-def _spec(test: str, value: Any, keys: Sequence[str] = (), *, filled: bool = False) -> str:
-    spec = {"test": test, "value": value, "keys": keys, "filled": filled}
-    return orjson.dumps(spec).decode()
 
 
 _COLUMNS: Final = {

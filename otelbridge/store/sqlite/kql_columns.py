@@ -6,15 +6,13 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-import orjson
-
 from otelbridge import schema
 from otelbridge.search.fields import Field, Kind
 from otelbridge.search.literals import read_duration, read_time
 from otelbridge.search.pattern import matches, pieces
 from otelbridge.search.query import Compare, Exists, Match
-from otelbridge.store.sqlite.kql_functions import number_of
 from otelbridge.store.sqlite.kql_sql import FALSE, Sql, any_holds
+from otelbridge.store.sqlite.kql_values import number_of, write
 
 _COLUMNS: Final = {
     "@timestamp": "r.time",
@@ -29,6 +27,7 @@ _COLUMNS: Final = {
     "kind": "r.kind",
     "status.code": "r.status",
 }
+_UID: Final = (schema.RECORD_UID,)
 _SPAN_KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
 _STATUSES: Final = ("unset", "ok", "error")
 _HEXADECIMAL: Final = re.compile(r"(?:[0-9a-fA-F]{2})+")
@@ -80,7 +79,7 @@ def _bytes(query: Match | Exists | Compare, column: str) -> Sql:
         return FALSE
     parts = [query.value] if query.quoted else pieces(query.value)
     if len(parts) > 1:
-        spec = _spec("pattern", [part.lower() for part in parts])
+        spec = write("pattern", [part.lower() for part in parts])
         return Sql(f"({column} IS NOT NULL AND kql_value(?, lower(hex({column}))))", (spec,))
     if not _HEXADECIMAL.fullmatch(parts[0]):
         return FALSE
@@ -89,22 +88,18 @@ def _bytes(query: Match | Exists | Compare, column: str) -> Sql:
 
 def _uid_attribute(query: Match | Exists | Compare) -> Sql:
     if isinstance(query, Exists):
-        spec = _spec("exists", None)
+        spec = write("exists", None, _UID)
     elif isinstance(query, Compare):
         return FALSE
     else:
         parts = [query.value] if query.quoted else pieces(query.value)
         name = "equals" if len(parts) == 1 else "pattern"
-        spec = _spec(name, parts[0] if len(parts) == 1 else parts)
+        spec = write(name, parts[0] if len(parts) == 1 else parts, _UID)
     return Sql(
         "coalesce(CASE WHEN instr(r.attributes, 'log.record.uid') "
         "THEN kql_object(?, r.attributes) END, 0)",
         (spec,),
     )
-
-
-def _spec(test: str, value: object) -> str:
-    return orjson.dumps({"test": test, "value": value, "keys": [schema.RECORD_UID]}).decode()
 
 
 def _number(query: Match | Exists | Compare, column: str) -> Sql:
@@ -155,7 +150,7 @@ def _level(query: Match | Exists | Compare, column: str) -> Sql:
     }
     ranges = [Sql(f"r.severity BETWEEN {start} AND {start + 3}") for start in sorted(starts)]
     names = [[name.lower()] for name, start in schema.SEVERITY_NUMBERS.items() if start in starts]
-    spec = _spec("any_case", [parts, *names])
+    spec = write("any_case", [parts, *names])
     return any_holds([*ranges, Sql("coalesce(kql_value(?, r.severity_text), 0)", (spec,))])
 
 

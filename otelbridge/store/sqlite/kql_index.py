@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from otelbridge.store.sqlite.kql_functions import number_of
 from otelbridge.store.sqlite.kql_tokens import TokenPattern, token_patterns, tokens
+from otelbridge.store.sqlite.kql_values import number_of
 from otelbridge.store.sqlite.words import SEVERITY_WORD
 
 # Longer words are cut in the index, so that it cannot tell them apart.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -25,6 +26,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.util._importlib_metadata import entry_points
 
 from otelbridge.metric_reader import IntervalReader
+from otelbridge.sinks import otlp_exporters
 from otelbridge.sinks.otlp import Destination
 from otelbridge.sinks.otlp_trouble import TroubleReport
 from otelbridge.sinks.queue import DEFAULT_BATCH_SIZE, DEFAULT_CAPACITY, BatchQueue, Deadline
@@ -42,6 +44,8 @@ _logger = logging.getLogger(__name__)
 # OTEL_BSP_SCHEDULE_DELAY win.
 LOG_DELAY_SECONDS: Final = 0.2
 SPAN_DELAY_SECONDS: Final = 0.5
+# Longest that a fork may wait for an exporter to be imported or the metrics to be read.
+_FORK_SECONDS: Final = 2.0
 
 
 class LogProcessor(LogRecordProcessor):
@@ -114,6 +118,7 @@ class Pipeline:
         self._report = TroubleReport()
         self._own: list[Any] = []
         self._others: list[Any] = []
+        self._held: list[threading.Lock] = []
         self._queues: list[BatchQueue] = []
         self._reader: IntervalReader | None = None
         # Metrics first: the other two providers count themselves with it, if asked to.
@@ -158,7 +163,10 @@ class Pipeline:
         for waiting in self._waiting():
             waiting.wait_closed(waiting.destination.patience(deadline))
         for provider in self._own:
-            with suppress(Exception):  # the meter provider's, for a reader that was late
+            if isinstance(provider, MeterProvider):
+                with suppress(Exception):  # it raises for a reader that was late
+                    provider.shutdown(timeout_millis=1)
+            else:
                 provider.shutdown()
         for destination in self.destinations.values():
             destination.close()
@@ -170,17 +178,23 @@ class Pipeline:
             provider._update_resource(Resource(attributes))
 
     def before_fork(self) -> None:
-        """Wait until the metrics are not being read."""
+        """Wait until no thread of ours is amid what a child could not go on from."""
+        locks = [otlp_exporters.building]
         if self._reader is not None:
-            self._reader.reading.acquire(timeout=1.0)
+            locks.append(self._reader.reading)
+        self._held = [lock for lock in locks if lock.acquire(timeout=_FORK_SECONDS)]
 
     def after_fork_in_parent(self) -> None:
-        """Let the metrics be read again."""
-        if self._reader is not None and self._reader.reading.locked():
-            self._reader.reading.release()
+        """Let the threads go on."""
+        for lock in self._held:
+            lock.release()
+        self._held = []
 
     def after_fork_in_child(self) -> None:
         """Send what this process makes, and nothing of the parent's."""
+        self._held = []
+        otlp_exporters.building = threading.Lock()
+        self._report.start_afresh()
         for destination in self.destinations.values():
             destination.start_afresh()
         for queue in self._queues:

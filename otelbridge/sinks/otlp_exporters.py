@@ -6,6 +6,7 @@ import importlib
 import os
 import socket
 import sys
+import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
@@ -33,6 +34,11 @@ _STOCK: Final[dict[tuple[str, str], tuple[str, str]]] = {
 }
 _PROTOCOLS: Final = frozenset(protocol for protocol, _ in _STOCK)
 _PROBE_SECONDS: Final = 0.5
+
+# Held while an exporter is imported and made. The three signals' threads would import the same
+# packages in different orders and wait for one another; and a child that is forked amid an import
+# can never finish it.
+building = threading.Lock()
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -77,11 +83,12 @@ def build_exporter(signal: Signal, protocol: str, endpoint: str, headers: Mappin
         endpoint: as :func:`endpoint_of` has it.
         headers: sent with every request.
     """
-    if protocol == "grpc":
-        _prepare_grpc()
     module, name = _STOCK[protocol, signal]
-    exporter = getattr(importlib.import_module(module), name)
-    return exporter(endpoint=endpoint, headers=dict(headers) or None)
+    with building:
+        if protocol == "grpc":
+            _prepare_grpc()
+        exporter = getattr(importlib.import_module(module), name)
+        return exporter(endpoint=endpoint, headers=dict(headers) or None)
 
 
 def accepts_connections(endpoint: str, protocol: str, timeout: float) -> bool:

@@ -97,6 +97,10 @@ class TroubleReport:
 
     def __init__(self) -> None:
         """Start with nothing said."""
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Forget what was said, in the child after a fork."""
         self._lock = threading.Lock()
         self._next = 0.0
         self._dropped: dict[str, int] = {}

@@ -1,0 +1,52 @@
+"""Small programs run in a process of their own: what is instrumented once, stays so."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import dataclass
+
+
+@dataclass
+class Ended:
+    """How a program ended."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+
+def run_program(program: str, timeout: float = 60.0, **environ: str) -> Ended:
+    """Run a program to its end, in an environment without any of OpenTelemetry's variables.
+
+    Args:
+        program: Python source.
+        timeout: seconds after which it counts as hanging.
+        environ: variables besides the process's own.
+    """
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("OTEL_", "OTELBRIDGE_", "FLASK_", "PYTHONWARNINGS"))
+    }
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env={**inherited, **environ},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+
+
+def finish(program: str, timeout: float = 60.0, **environ: str) -> Ended:
+    """Run a program that must succeed."""
+    ended = run_program(program, timeout, **environ)
+    assert ended.code == 0, ended.err
+    return ended

@@ -31,6 +31,9 @@ _GENERIC: Final = {
     "stack_trace": schema.ERROR_STACK_TRACE,
 }
 
+_TO_RESOURCE: Final = schema.LINE_TO_RESOURCE
+_TO_ATTRIBUTE: Final = schema.LINE_TO_ATTRIBUTE
+
 # Dotted names that nested ECS writes as objects, by their first word.
 _NESTED: Final[dict[str, tuple[str, ...]]] = {}
 for _name in (
@@ -59,9 +62,9 @@ def record_from_fields(fields: dict[str, Any], now: int) -> LogRecord:
         fields: the object; it is used up.
         now: nanoseconds since the epoch, for a line without a time that can be read.
     """
-    for root, names in _NESTED.items():
-        if type(fields.get(root)) is dict:
-            _flatten(fields, root, names)
+    for root in _NESTED.keys() & fields.keys():
+        if type(fields[root]) is dict:
+            _flatten(fields, root, _NESTED[root])
     ours = schema.ECS_VERSION_FIELD in fields
     fields.pop(schema.ECS_VERSION_FIELD, None)
     if not ours:
@@ -91,10 +94,10 @@ def record_from_fields(fields: dict[str, Any], now: int) -> LogRecord:
     attributes: Attributes = {}
     resource: Attributes = {}
     for name, value in fields.items():
-        if name in schema.LINE_TO_RESOURCE:
-            resource[schema.LINE_TO_RESOURCE[name]] = value
+        if name in _TO_RESOURCE:
+            resource[_TO_RESOURCE[name]] = value
         else:
-            attributes[schema.LINE_TO_ATTRIBUTE.get(name, name)] = value
+            attributes[_TO_ATTRIBUTE.get(name, name)] = value
     return LogRecord(
         time=time or now,
         body=body,

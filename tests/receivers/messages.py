@@ -21,8 +21,10 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2 as metrics
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2 as trace
 
-# How many inputs each fuzzing test tries; continuous integration's long form raises it.
+# How many inputs each receiver is tried with; continuous integration's long form raises it.
 FUZZ_EXAMPLES = int(os.environ.get("OTELBRIDGE_FUZZ_EXAMPLES", "200"))
+# A decoder's share for each of the three signals.
+FUZZ_EXAMPLES_A_SIGNAL = -(-FUZZ_EXAMPLES // 3)
 
 TEXTS = st.text(max_size=12)
 U64 = st.integers(0, 2**64 - 1) | st.sampled_from([0, 1, 2**63 - 1, 2**63, 1_700_000_000 * 10**9])

@@ -1,6 +1,6 @@
 """No input makes a receiver fail in another way than by saying what is wrong with it.
 
-``OTELBRIDGE_FUZZ_EXAMPLES`` sets how many inputs each test tries.
+``OTELBRIDGE_FUZZ_EXAMPLES`` sets how many inputs each receiver is tried with.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tests.receivers.hostile import (
     random_bodies,
     random_datagrams,
 )
-from tests.receivers.messages import FUZZ_EXAMPLES
+from tests.receivers.messages import FUZZ_EXAMPLES, FUZZ_EXAMPLES_A_SIGNAL
 from tests.receivers.running import MemoryStore, running_bridge
 
 NOW = 1_800_000_000 * 10**9
@@ -47,15 +47,13 @@ MEDIA_TYPES = {"protobuf": "application/x-protobuf", "json": "application/json"}
 pytestmark = pytest.mark.timeout(3_600)
 
 thorough = settings(
-    max_examples=FUZZ_EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    max_examples=FUZZ_EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("signal", SIGNALS)
-@thorough
+@settings(thorough, max_examples=FUZZ_EXAMPLES_A_SIGNAL)
 @given(data=st.data())
 def test_a_body_is_decoded_or_refused(signal, encoding, data):
     body = data.draw(bodies(signal, encoding))

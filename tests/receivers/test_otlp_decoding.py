@@ -13,7 +13,7 @@ from otelbridge.receivers import otlp
 from otelbridge.receivers.decoded import Decoded, DecodeError
 from otelbridge.receivers.otlp_records import CUT
 from tests.receivers.messages import (
-    FUZZ_EXAMPLES,
+    FUZZ_EXAMPLES_A_SIGNAL,
     LOG_REQUESTS,
     METRIC_REQUESTS,
     TRACE_REQUESTS,
@@ -43,8 +43,9 @@ def decode_spans(message: Message) -> Decoded:
     return decoded
 
 
+@pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("signal", ["logs", "traces", "metrics"])
-@settings(max_examples=FUZZ_EXAMPLES, deadline=None)
+@settings(max_examples=FUZZ_EXAMPLES_A_SIGNAL, deadline=None)
 @given(data=st.data(), numbers=st.booleans(), upper=st.booleans())
 def test_json_and_protobuf_decode_to_the_same_records(signal, data, numbers, upper):
     requests = {"logs": LOG_REQUESTS, "traces": TRACE_REQUESTS, "metrics": METRIC_REQUESTS}
@@ -54,7 +55,8 @@ def test_json_and_protobuf_decode_to_the_same_records(signal, data, numbers, upp
     assert from_json == from_protobuf
 
 
-@settings(max_examples=FUZZ_EXAMPLES, deadline=None)
+@pytest.mark.timeout(3_600)
+@settings(max_examples=FUZZ_EXAMPLES_A_SIGNAL, deadline=None)
 @given(LOG_REQUESTS)
 def test_every_log_record_is_either_kept_or_counted_as_rejected(message):
     sent = sum(len(s.log_records) for r in message.resource_logs for s in r.scope_logs)

@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from otelbridge.records.values import text_of
 from otelbridge.schema import (
+    ECS_VERSION_FIELD,
+    EVENT_SEQUENCE,
     HOST_NAME,
+    LINE_TO_ATTRIBUTE,
+    LINE_TO_DOCUMENT,
     LINE_TO_RESOURCE,
     PROCESS_PID,
+    RECORD_UID,
     SERVICE_ENVIRONMENT,
     SERVICE_NAME,
 )
@@ -22,10 +28,19 @@ _RESOURCE_TO_LINE = {attribute: name for name, attribute in LINE_TO_RESOURCE.ite
 # The name that semantic conventions had before 1.27.
 _RESOURCE_TO_LINE["deployment.environment"] = SERVICE_ENVIRONMENT
 
+# What each record says for itself.
+_RECORD_FIELDS = {
+    *LINE_TO_DOCUMENT,
+    *LINE_TO_ATTRIBUTE,
+    ECS_VERSION_FIELD,
+    EVENT_SEQUENCE,
+    RECORD_UID,
+}
+
 
 def service_fields(
     resource: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+) -> dict[str, str]:
     """Return the fields that every line of this process carries.
 
     Args:
@@ -35,18 +50,20 @@ def service_fields(
             process's own variables by default.
 
     Returns:
-        Values by their names on the line. ``process.pid`` is not among them: it is each record's
-        own, since a process may fork.
+        Texts by their names on the line. ``process.pid`` is not among them: it is each record's
+        own, since a process may fork. An attribute named like another field of the line, such as
+        ``message``, is called ``resource.message``.
     """
     environ = os.environ if environ is None else environ
-    fields: dict[str, Any] = {HOST_NAME: socket.gethostname()}
+    fields: dict[str, str] = {HOST_NAME: socket.gethostname()}
     for attribute, value in resource_attributes(environ.get("OTEL_RESOURCE_ATTRIBUTES", "")):
-        fields[_RESOURCE_TO_LINE.get(attribute, attribute)] = value
+        name = _RESOURCE_TO_LINE.get(attribute, attribute)
+        fields[f"resource.{name}" if name in _RECORD_FIELDS else name] = value
     if environ.get("OTEL_SERVICE_NAME"):
         fields[SERVICE_NAME] = environ["OTEL_SERVICE_NAME"]
     for attribute, value in (resource or {}).items():
         if attribute in _RESOURCE_TO_LINE:
-            fields[_RESOURCE_TO_LINE[attribute]] = value
+            fields[_RESOURCE_TO_LINE[attribute]] = text_of(value)
     fields.setdefault(SERVICE_NAME, script_name())
     fields.pop(PROCESS_PID, None)
     return fields

@@ -209,6 +209,17 @@ def test_timestamps_have_microseconds_and_are_utc(created, text):
     assert line_of(record)["@timestamp"] == text
 
 
+def test_names_that_are_not_valid_utf8_are_written_so_that_they_show():
+    record = make_record("hello \udc80", extra={"k\udc80": 1})
+    record.name = record.pathname = "shop\udcff"
+
+    line = line_of(record)
+
+    assert line["message"] == "hello \\udc80"
+    assert (line["log.logger"], line["log.origin.file.name"]) == ("shop\\udcff", "shop\\udcff")
+    assert line["k\\udc80"] == 1
+
+
 def test_long_values_messages_and_traces_are_cut_with_a_mark():
     error = ValueError("e" * 1000)
     record = make_record("m" * 1000, extra={"v": "v" * 1000}, exc_info=(type(error), error, None))
@@ -259,6 +270,16 @@ class TestService:
         monkeypatch.setattr(sys, "argv", ["/srv/orders.py"])
 
         assert line_of(make_record())["service.name"] == "orders"
+
+    def test_is_text_and_takes_no_place_that_is_the_records(self, monkeypatch):
+        monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "message=m,log.level=l,ecs.version=1")
+
+        line = line_of(make_record(), resource={"service.version": 2})
+
+        assert (line["message"], line["log.level"]) == ("hello", "INFO")
+        assert (line["resource.message"], line["resource.log.level"]) == ("m", "l")
+        assert line["ecs.version"] == "8.11.0"
+        assert line["service.version"] == "2"
 
     def test_can_change_as_after_a_fork(self):
         formatter = JsonFormatter(resource={"service.instance.id": "parent"})

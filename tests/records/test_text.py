@@ -7,6 +7,8 @@ import re
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
 
 from otelbridge.records.text import TextFormatter
@@ -103,3 +105,21 @@ def test_a_time_that_is_none_is_written_as_it_is(created):
     record.created = created
 
     assert TextFormatter().format(record).endswith("ERROR    shop hello")
+
+
+anything = st.recursive(
+    st.one_of(st.none(), st.text(st.characters()), st.floats(), st.binary(), st.builds(object)),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
+    max_leaves=5,
+)
+
+
+@given(
+    st.text(st.characters()),
+    st.dictionaries(st.text(st.characters()).map("x".__add__), anything),
+)
+def test_whatever_is_logged_nothing_reaches_the_terminal_that_could_move_its_cursor(text, extra):
+    line = TextFormatter().format(make_record(text, extra=extra))
+
+    line.encode()
+    assert not set(line) & {*map(chr, range(32)), *map(chr, range(127, 160))} - {"\n", "\t"}

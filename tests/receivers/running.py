@@ -48,7 +48,7 @@ class MemoryStore:
         with self._changed:
             if self.unavailable is not None:
                 raise self.unavailable
-            if any(record.body == self.poison for record in batch.logs):
+            if self.poison is not None and self.poison in [log.body for log in batch.logs]:
                 raise StoreError("the batch cannot be stored")
             self.batches.append(batch)
             self._changed.notify_all()

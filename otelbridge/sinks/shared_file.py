@@ -61,8 +61,7 @@ class SharedFile:
                 locked = self._reopen()
                 size = self._file.size_at_path() or 0
             if locked and size and 0 < self._max_bytes < size + len(data):
-                self._rotate()
-                size = 0
+                size = self._rotate()
             self._append(data, size if locked else None)
         finally:
             if locked:
@@ -84,15 +83,26 @@ class SharedFile:
                 os.ftruncate(self._file.number, size)
             raise
 
-    def _rotate(self) -> None:
-        if self._backups:
-            for number in range(self._backups, 0, -1):
-                with suppress(FileNotFoundError):
-                    self._backup(number - 1).replace(self._backup(number))
-        else:
-            self._path.unlink(missing_ok=True)
+    def _rotate(self) -> int:
+        """Rename the file and begin a new one; return its size."""
+        # Where renaming fails, by a missing permission say, the file grows on: better than
+        # losing what is to be written.
+        with suppress(OSError):
+            if self._backups:
+                self._rename()
+            else:
+                self._path.unlink()
         self._file.close()
         self._file = _Descriptor(self._path)
+        return self._file.size_at_path() or 0
+
+    def _rename(self) -> None:
+        # Up to the first number that is free: what lies behind a gap need not move.
+        last = 0
+        while last < self._backups and self._backup(last).exists():
+            last += 1
+        for number in range(last, 0, -1):
+            self._backup(number - 1).replace(self._backup(number))
 
     def _backup(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}") if number else self._path

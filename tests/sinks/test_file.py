@@ -117,6 +117,20 @@ def test_without_backups_the_file_begins_anew(path, make_handler):
     assert [file.name for file in path.parent.glob("shop*")] == ["shop.jsonl"]
 
 
+def test_where_the_file_cannot_be_renamed_it_grows_on(path, make_handler):
+    handler = make_handler(max_bytes=10, backups=1)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = make_logger(handler)
+    # A file cannot take the place of a folder.
+    path.with_name("shop.jsonl.1").mkdir()
+
+    logger.info("12345678")
+    logger.info("87654321")
+
+    assert path.read_text() == "12345678\n87654321\n"
+    assert handler.dropped == 0
+
+
 def test_follows_when_another_program_moves_the_file(path, make_handler):
     logger = make_logger(make_handler())
     logger.info("before")

@@ -10,6 +10,7 @@ import argparse
 import http.client
 import json
 import re
+import shutil
 import sqlite3
 import statistics
 import subprocess
@@ -17,10 +18,13 @@ import sys
 import threading
 import time
 import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from benchmarks.batches import Ids, order_number
+from benchmarks.batches import Ids, order_number, templates
 from benchmarks.load import Load, Outcome, connect, send
 from benchmarks.process import BridgeProcess, running_bridge
 from benchmarks.table import Table, machine
@@ -160,45 +164,100 @@ class _Follower(threading.Thread):
         self.connection.close()
 
 
-def live(table: Table, seconds: float, rate: int = 1000, batch: int = 50) -> None:
-    """Time from sending a record to its line in the event stream of an open page."""
-    with running_bridge() as bridge:
-        from benchmarks.batches import templates
+def _send_steadily(
+    bridge: BridgeProcess, seconds: float, rate: int, batch: int = 50
+) -> dict[str, float]:
+    """Send logs from here; returns the moment (seconds since the epoch) each order left."""
+    ids, made = Ids(5), templates("logs", batch, text=False)
+    connection = connect("http/protobuf", bridge.address("http"), "logs")
+    sent: dict[str, float] = {}
+    begin = time.monotonic()
+    for index in range(int(seconds * rate / batch)):
+        wait = begin + index * batch / rate - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+        first, now = index * batch, time.time_ns()
+        body = made[index % len(made)].fill(
+            ids, first, lambda n, first=first, now=now: now + (n - first) * 1000, spans=False
+        )
+        moment = time.time()
+        for number in range(first, first + batch):
+            sent[order_number(number)] = moment
+        connection.send(body)
+    return sent
 
+
+def _add_delays(table: Table, name: str, sent: dict[str, float], seen: dict[str, float]) -> None:
+    delays = sorted(seen[order] - sent[order] for order in sent if order in seen)
+    if not delays:
+        table.add(name, "< 1 s", "no record was seen", False)
+        return
+    table.add(
+        name,
+        "< 1 s, every record",
+        f"p50 {delays[len(delays) // 2]:.2f} s, p99 {delays[len(delays) * 99 // 100]:.2f} s,"
+        f" most {delays[-1]:.2f} s; {len(delays):,} of {len(sent):,} records seen",
+        delays[-1] < 1 and len(delays) == len(sent),
+    )
+
+
+def live(table: Table, seconds: float, rate: int = 1000) -> None:
+    """Time from sending a record to its line in the event stream, and in a browser's page."""
+    with running_bridge() as bridge:
         follower = _Follower(bridge)
         follower.start()
-        ids = Ids(5)
-        made = templates("logs", batch, text=False)
-        connection = connect("http/protobuf", bridge.address("http"), "logs")
-        sent: dict[str, float] = {}
-        requests = int(seconds * rate / batch)
-        begin = time.monotonic()
-        for index in range(requests):
-            wait = begin + index * batch / rate - time.monotonic()
-            if wait > 0:
-                time.sleep(wait)
-            first, now = index * batch, time.time_ns()
-            body = made[index % len(made)].fill(
-                ids, first, lambda n, first=first, now=now: now + (n - first) * 1000, spans=False
-            )
-            moment = time.time()
-            for number in range(first, first + batch):
-                sent[order_number(number)] = moment
-            connection.send(body)
+        sent = _send_steadily(bridge, seconds, rate)
         time.sleep(2.5)
         follower.stop()
-    delays = sorted(follower.seen[key] - sent[key] for key in sent if key in follower.seen)
-    if not delays:
-        table.add("from sending to the open page", "< 1 s", "no record was seen", False)
+    _add_delays(table, f"from sending to the page's stream, {rate:,} logs/s", sent, follower.seen)
+    with running_bridge() as bridge, chromium() as browser:
+        name = f"from sending to the line in Chromium's page, {rate:,} logs/s"
+        if browser is None:
+            table.add(name, "< 1 s", "no Playwright or Chromium here")
+            return
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{bridge.web}/logs?live=1", wait_until="networkidle")
+        page.evaluate(_WATCH_ROWS)
+        time.sleep(1.0)
+        sent = _send_steadily(bridge, seconds, rate)
+        time.sleep(2.5)
+        seen = {order: ms / 1000 for order, ms in page.evaluate("window.seenOrders").items()}
+    _add_delays(table, name, sent, seen)
+
+
+# A line counts as seen in the frame after it came into the page.
+_WATCH_ROWS = r"""() => {
+  window.seenOrders = {};
+  new MutationObserver((changes) => {
+    const added = changes.flatMap((change) => [...change.addedNodes]);
+    requestAnimationFrame(() => {
+      const now = Date.now();
+      for (const node of added) {
+        const order = node.textContent.match(/A-\d{8}/);
+        if (order) window.seenOrders[order[0]] ??= now;
+      }
+    });
+  }).observe(document.getElementById("rows"), {childList: true});
+}"""
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Start a headless Chromium; yields ``None`` where there is none, or no Playwright."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        program = None
+    if program is None:
+        yield None
         return
-    p50, p99, most = delays[len(delays) // 2], delays[len(delays) * 99 // 100], delays[-1]
-    table.add(
-        f"from sending to the open page's stream, {rate:,} logs/s",
-        "< 1 s",
-        f"p50 {p50:.2f} s, p99 {p99:.2f} s, most {most:.2f} s;"
-        f" {len(delays):,} of {len(sent):,} records seen",
-        most < 1 and len(delays) == len(sent),
-    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 # --- asking a large store -----------------------------------------------------------------------
@@ -310,6 +369,7 @@ def large_store(table: Table, records: int) -> None:
             f"{log_bytes / stored:.0f} (sent: {logs.bytes / logs.sent:.0f} as protobuf)",
             log_bytes / stored <= BYTES_TARGET and stored == logs.sent,
         )
+        table.add("storing them, as fast as it went", "", f"{logs.rate:,.0f} logs/s")
         spans = send(
             Load("grpc", bridge.address("grpc"), "spans", rate=0, total=records // 5,
                  connections=6, span_of_time=3300, seed=FILL_SEED)
@@ -343,19 +403,11 @@ def _settle(bridge: BridgeProcess, quiet: float = 3.0) -> None:
 
 def browser_paint(table: Table, bridge: BridgeProcess, rounds: int = 5) -> None:
     """First contentful paint of /logs in Chromium, where Playwright and a Chromium are there."""
-    import shutil
-
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        chromium = None
-    if chromium is None:
-        table.add("first paint of /logs", "< 200 ms", "no Playwright or Chromium here")
-        return
     paints = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
+        if browser is None:
+            table.add("first paint of /logs", "< 200 ms", "no Playwright or Chromium here")
+            return
         page = browser.new_page()
         for _ in range(rounds):
             page.goto(f"http://127.0.0.1:{bridge.web}/logs?range=1h", wait_until="load")
@@ -363,7 +415,6 @@ def browser_paint(table: Table, bridge: BridgeProcess, rounds: int = 5) -> None:
                 "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
             )
             paints.append(float(paint.json_value()))
-        browser.close()
     table.add(
         "first paint of /logs?range=1h in Chromium",
         "< 200 ms",

@@ -1,32 +1,42 @@
 """The ways to instrument one Flask app that are compared, each as its own manual says.
 
-Every function imports what it needs itself, so that the time of the imports can be measured. Each
-returns a function that delivers what is still waiting and closes.
+Every function imports what it needs itself, so that the time of the imports can be measured.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flask import Flask
 
-Finish = Callable[[], None]
-Setup = Callable[["Flask", str, str], Finish]
+    from otelbridge import Instrumentation
 
 SERVICE = "bench"
 
 
-def bare(app: Flask, endpoint: str, folder: str) -> Finish:
+@dataclass(frozen=True)
+class Running:
+    """An instrumented app: how to deliver what waits, and how to end."""
+
+    flush: Callable[[], object] = lambda: None
+    finish: Callable[[], object] = lambda: None
+
+
+Setup = Callable[["Flask", str, str], Running]
+
+
+def bare(app: Flask, endpoint: str, folder: str) -> Running:
     """Nothing: log records are made and dropped by a handler that does nothing."""
     logging.getLogger().addHandler(logging.NullHandler())
     logging.getLogger().setLevel(logging.INFO)
-    return lambda: None
+    return Running()
 
 
-def json_logger(app: Flask, endpoint: str, folder: str) -> Finish:
+def json_logger(app: Flask, endpoint: str, folder: str) -> Running:
     """python-json-logger with its orjson encoder, to a file."""
     from pythonjsonlogger.orjson import OrjsonFormatter
 
@@ -34,10 +44,10 @@ def json_logger(app: Flask, endpoint: str, folder: str) -> Finish:
     handler.setFormatter(OrjsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(logging.INFO)
-    return handler.close
+    return Running(finish=handler.close)
 
 
-def stock(app: Flask, endpoint: str, folder: str) -> Finish:
+def stock(app: Flask, endpoint: str, folder: str) -> Running:
     """The OpenTelemetry SDK by hand: three providers, OTLP/HTTP, Flask and system metrics."""
     from opentelemetry import metrics, trace
     from opentelemetry._logs import set_logger_provider
@@ -72,28 +82,27 @@ def stock(app: Flask, endpoint: str, folder: str) -> Finish:
     logging.getLogger().addHandler(LoggingHandler(logger_provider=loggers))
     logging.getLogger().setLevel(logging.INFO)
 
+    def flush() -> None:
+        for provider in (tracers, loggers, meters):
+            provider.force_flush()
+
     def finish() -> None:
-        tracers.shutdown()
-        loggers.shutdown()
-        meters.shutdown()
+        for provider in (tracers, loggers, meters):
+            provider.shutdown()
 
-    return finish
+    return Running(flush, finish)
 
 
-def ours(app: Flask, endpoint: str, folder: str) -> Finish:
+def ours(app: Flask, endpoint: str, folder: str) -> Running:
     """``otelbridge.instrument(app)`` as it comes."""
     import otelbridge
 
     handle = otelbridge.instrument(app, service_name=SERVICE, otlp_endpoint=endpoint)
 
-    def finish() -> None:
-        handle.flush(30.0)
-        handle.shutdown(30.0)
-
-    return finish
+    return _handled(handle)
 
 
-def ours_no_request_log(app: Flask, endpoint: str, folder: str) -> Finish:
+def ours_no_request_log(app: Flask, endpoint: str, folder: str) -> Running:
     """Ours without its own Request and Response records: the same output as the stock set-up."""
     import otelbridge
 
@@ -101,11 +110,15 @@ def ours_no_request_log(app: Flask, endpoint: str, folder: str) -> Finish:
         app, service_name=SERVICE, otlp_endpoint=endpoint, request_log=False
     )
 
+    return _handled(handle)
+
+
+def _handled(handle: Instrumentation) -> Running:
     def finish() -> None:
         handle.flush(30.0)
         handle.shutdown(30.0)
 
-    return finish
+    return Running(lambda: handle.flush(30.0), finish)
 
 
 SETUPS: dict[str, Setup] = {

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
-try:
+# On Windows there is no such lock: there one process may write to a file that is rotated.
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows, where one process may write to a file that is rotated
-    fcntl = None  # type: ignore[assignment]
 
 # How long a write waits for other processes' before it goes ahead without the lock: they hold it
 # for microseconds, unless one was stopped at that very moment.
@@ -117,8 +117,6 @@ class SharedFile:
         return locked
 
     def _acquire(self) -> bool:
-        if fcntl is None:
-            return True
         now = time.monotonic()
         if now < self._lock_again_at:
             return False
@@ -131,14 +129,15 @@ class SharedFile:
         return True
 
     def _try_lock(self) -> bool:
-        try:
-            fcntl.flock(self._lock.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(self._lock.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
         return True
 
     def _release(self) -> None:
-        if fcntl is not None:
+        if sys.platform != "win32":
             fcntl.flock(self._lock.number, fcntl.LOCK_UN)
 
 

@@ -266,9 +266,10 @@ class _Writer:
             return CIRCULAR
         if depth >= MAX_DEPTH:
             return TOO_DEEP
+        taken = self.affordable(items)
         self.inside.add(id(value))
         written = []
-        for item in self.affordable(items):
+        for item in taken:
             if self.left <= 0:
                 break
             written.append(self.item(item, depth + 1))
@@ -284,10 +285,11 @@ class _Writer:
             return CIRCULAR
         if depth >= MAX_DEPTH:
             return TOO_DEEP
+        taken = self.affordable(items)
         self.inside.add(id(value))
         written: dict[str, Any] = {}
         repeats: dict[str, int] = {}
-        for key, item in self.affordable(items):
+        for key, item in taken:
             if self.left <= 0:
                 break
             name = free_key(json_key(key), written, repeats)

@@ -24,8 +24,9 @@ PAUSE_SECONDS = 0.2
 KEEP_ALIVE_SECONDS = 10.0
 # More than this at once is not read by anyone; the page says how many it left out.
 LARGEST_EVENT = 200
-# Records since the page was made, or since the connection broke.
+# Records since the page was made, or since the connection broke: a page's, and a script's.
 LARGEST_CATCH_UP = 500
+LARGEST_WHOLE_CATCH_UP = 20_000
 
 
 async def tail(request: Request) -> Response:
@@ -63,7 +64,8 @@ async def tail(request: Request) -> Response:
     async def events() -> AsyncIterator[str]:
         yield ": connected\n\n"
         async for found, skipped in follow(store, arrivals, state, after, whole=as_json):
-            yield write(found, skipped) if found else ": still here\n\n"
+            # Not on the event loop: the receivers run there.
+            yield await run_in_threadpool(write, found, skipped) if found else ": still here\n\n"
 
     return StreamingResponse(
         events(),
@@ -98,19 +100,23 @@ async def follow(
     upcoming: asyncio.Future[Arrivals] | None = None
     try:
         upcoming = asyncio.ensure_future(_next(arrivals))
+        seen: set[int] = set()
         if after is not None:
+            limit = LARGEST_WHOLE_CATCH_UP if whole else LARGEST_CATCH_UP
             missed = await run_in_threadpool(
-                store.logs, state.query, ALL_TIME, limit=LARGEST_CATCH_UP, after=after
+                store.logs, state.query, ALL_TIME, limit=limit, after=after
             )
-            if missed:
-                yield missed[::-1], 0
+            # What was stored since this began to follow is announced once more.
+            seen = {stored.id for stored in missed}
+            for first in range(len(missed), 0, -LARGEST_CATCH_UP):
+                yield missed[max(0, first - LARGEST_CATCH_UP) : first][::-1], 0
         while True:
             done, _ = await asyncio.wait({upcoming}, timeout=KEEP_ALIVE_SECONDS)
             if not done:
                 yield [], 0
                 continue
             try:
-                ids = list(upcoming.result().logs)
+                ids = [id_ for id_ in upcoming.result().logs if id_ not in seen]
             except StopAsyncIteration:
                 return
             upcoming = asyncio.ensure_future(_next(arrivals))

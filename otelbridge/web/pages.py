@@ -60,6 +60,9 @@ def make_environment() -> Environment:
         size=times.size,
         iso=times.iso,
     )
+    # Read now, so that the first reader does not wait for it.
+    for name in environment.list_templates():
+        environment.get_template(name)
     return environment
 
 

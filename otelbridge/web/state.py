@@ -21,6 +21,9 @@ OFFSET_COOKIE = "utc_offset"
 
 NANOSECONDS = 1_000_000_000
 
+# The last moment a store takes.
+LATEST = 2**63 - 1
+
 
 @dataclass(frozen=True)
 class PageState:
@@ -77,7 +80,7 @@ class PageState:
     def around(self, moment: int, seconds: float) -> str:
         """Write the range of ``seconds`` on either side of a moment (nanoseconds)."""
         reach = int(seconds * NANOSECONDS)
-        return absolute(max(0, moment - reach), moment + reach)
+        return absolute(max(0, moment - reach), min(LATEST, moment + reach))
 
 
 def read_state(request: Request, *, path: str | None = None) -> PageState:

@@ -79,6 +79,20 @@ def test_what_was_stored_since_a_record_comes_first(bridge: RunningBridge) -> No
     assert [record["body"]["text"] for record in found] == ["second", "third"]
 
 
+def test_all_that_was_stored_since_comes_however_much(bridge: RunningBridge) -> None:
+    bridge.store(log("first", ago=100))
+    with httpx.Client(base_url=bridge.url) as client:
+        first = client.get("/logs.json").json()["records"][0]["id"]
+    bridge.store(*(log(f"number {number}", ago=90 - number / 50) for number in range(1234)))
+
+    with tail(bridge, format="json", after=str(first)) as lines:
+        bridge.store(log("last"))
+        found = records(lines, 1235)
+
+    texts = [record["body"]["text"] for record in found]
+    assert texts == [*(f"number {number}" for number in range(1234)), "last"]
+
+
 def test_html_is_lines_of_the_list(bridge: RunningBridge) -> None:
     with tail(bridge) as lines:
         bridge.store(log("<b>hello</b>"))

@@ -41,13 +41,12 @@ function insert(found) {
   document.getElementById("empty")?.remove();
   for (const row of found) {
     if (row.id && document.getElementById(row.id)) continue;
-    const id = Number(row.dataset.id);
     // Nearly always the first place; a record that came late goes where its time puts it.
-    const next = row.dataset.id ? [...rows.children].find((other) => other.dataset.id && Number(other.dataset.id) < id) : rows.firstChild;
-    rows.insertBefore(row, next ?? null);
-    htmx.process(row);
+    let next = rows.firstElementChild;
+    if (row.dataset.id) while (next && !(Number(next.dataset.id) < Number(row.dataset.id))) next = next.nextElementSibling;
+    rows.insertBefore(row, next);
   }
-  while (rows.children.length > MOST_SHOWN) rows.lastElementChild.remove();
+  while (rows.childElementCount > MOST_SHOWN) rows.lastElementChild.remove();
 }
 
 function flush() {

@@ -8,3 +8,4 @@ import "./complete.js";
 import "./copying.js";
 import "./traceback.js";
 import "./themes.js";
+import "./trouble.js";

@@ -26,14 +26,17 @@ function joined(condition) {
 
 function offers(field, value) {
   const condition = comparison(field, value);
-  const listed = ["/logs", "/traces"].includes(location.pathname);
-  const stay = listed ? location.pathname : "/logs";
-  const reset = { before: null, record: null };
-  return [
+  const traces = location.pathname.startsWith("/traces");
+  const stay = traces ? "/traces" : "/logs";
+  const reset = { before: null, record: null, span: null };
+  const elsewhere = { ...reset, query: condition, live: null, facet: null };
+  const offered = [
     ["Only this", address({ ...reset, query: joined(condition) }, stay)],
     ["Not this", address({ ...reset, query: joined(`not ${condition}`) }, stay)],
-    ["Show its traces", address({ ...reset, query: condition, by: location.pathname === "/traces" ? null : "logs", live: null, facet: null }, "/traces")],
+    ["Show its traces", address({ ...elsewhere, by: traces ? null : "logs" }, "/traces")],
   ];
+  if (traces) offered.push(["Show its logs", address({ ...elsewhere, by: null }, "/logs")]);
+  return offered;
 }
 
 function open(button) {

@@ -193,6 +193,8 @@ class Instrumentation:
         self._set_resource({})
         self._capture = Capture(overhear, self._check_process)
         self._capture.rewrite = redact_access_record
+        if "console" in settings.sinks:
+            self._capture.replaced = lambda handler: handler is logging.lastResort
         self._capture.install(self._handlers, getattr(logging, settings.log_level.upper()))
         if self._pipeline.meter_provider is not None:
             from otelbridge.process_metrics import start_process_metrics

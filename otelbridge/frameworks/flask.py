@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 import flask
 from opentelemetry import trace
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 
 from otelbridge.frameworks.urls import redact_query, redact_url
@@ -112,9 +113,10 @@ def instrument_every_app(
 
 
 def writes_to_console(handler: logging.Handler | None) -> bool:
-    """Tell whether a handler is one that Flask or Werkzeug adds where a program has none."""
+    """Tell whether a handler is one that writes for a program that has none of its own."""
     return (
-        handler is flask.logging.default_handler or type(handler).__module__ == "werkzeug._internal"
+        handler in (logging.lastResort, flask.logging.default_handler)
+        or type(handler).__module__ == "werkzeug._internal"
     )
 
 
@@ -134,6 +136,9 @@ def _add_request_lines(
 
     def after_request(response: flask.Response) -> flask.Response:
         answer(response.status, response.status_code)
+        traced = _STATE in flask.request.environ
+        if traced and response.is_streamed and not response.direct_passthrough:
+            response.response = _InContext(iter(response.response), get_current())
         return response
 
     def teardown_request(error: BaseException | None) -> None:
@@ -167,6 +172,35 @@ def _add_request_lines(
     app.after_request_funcs.setdefault(None, []).insert(0, after_request)
     ends = app.teardown_request_funcs.setdefault(None, [])
     ends.insert(_position(ends, getattr(app, "_teardown_request", None)), teardown_request)
+
+
+class _InContext:
+    """A streamed response whose parts are made in the request's trace, though its span has ended.
+
+    Flask tears a request down before the server asks for the response's parts.
+    """
+
+    def __init__(self, parts: Iterator[Any], context: Context) -> None:
+        self._parts, self._context = parts, context
+
+    def __iter__(self) -> _InContext:
+        return self
+
+    def __next__(self) -> Any:
+        token = attach(self._context)
+        try:
+            return next(self._parts)
+        finally:
+            detach(token)
+
+    def close(self) -> None:
+        close = getattr(self._parts, "close", None)
+        if close is not None:
+            token = attach(self._context)
+            try:
+                close()
+            finally:
+                detach(token)
 
 
 def _exception_record(app: flask.Flask, error: BaseException) -> logging.LogRecord:

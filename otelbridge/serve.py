@@ -130,12 +130,17 @@ class Bridge:
         page = HttpServer(self._create_web(self), web, 1)
 
         async def stop_all() -> None:
-            await asyncio.gather(
+            results = await asyncio.gather(
                 grpc_receiver.stop(STOP_SECONDS),
                 http_receiver.stop(),
                 udp_receiver.stop(STOP_SECONDS),
                 page.stop(),
+                return_exceptions=True,
             )
+            # All have stopped by now, so that the store can be closed whatever went wrong.
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
 
         stack.push_async_callback(stop_all)
         await udp_receiver.start()

@@ -22,7 +22,8 @@ class ReceiverCounters:
 
     Attributes:
         accepted: records committed, by signal (``logs``, ``spans``, ``points``).
-        rejected: records or requests turned away, by reason.
+        rejected: records or requests turned away, or stored without something they said, by
+            reason.
         last_rejection: the newest reason in full, with its moment (seconds since the epoch).
     """
 

@@ -10,6 +10,9 @@ from collections.abc import Generator
 import uvicorn
 from starlette.types import ASGIApp
 
+# Exporters send every 5, 10 or 60 s over one connection; it must not close just as they do.
+KEEP_ALIVE_SECONDS = 75
+
 
 class _Server(uvicorn.Server):
     """uvicorn without signal handlers: the process that runs it has its own."""
@@ -45,6 +48,7 @@ class HttpServer:
                 server_header=False,
                 lifespan="auto",
                 ws="none",
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=shutdown_timeout,
             )
         )

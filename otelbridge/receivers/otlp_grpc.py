@@ -16,6 +16,7 @@ from otelbridge.receivers.decoded import DecodeError
 from otelbridge.receivers.intake import Intake
 from otelbridge.receivers.otlp import Signal, decode
 from otelbridge.receivers.otlp_answers import Code, failure, success
+from otelbridge.receivers.sockets import BindError
 from otelbridge.receivers.token import INGEST_UNAUTHORIZED, presents_token
 from otelbridge.receivers.unpacking import BodyTooLargeError
 from otelbridge.store.protocol import StoreError, StoreUnavailableError
@@ -71,15 +72,18 @@ class GrpcReceiver:
             the port.
 
         Raises:
-            OSError: the address cannot be bound.
+            BindError: somebody else has taken the port.
         """
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
             bound = self._server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise OSError(f"cannot listen on {address}: {error}") from None
+        except RuntimeError:
+            bound = 0
         if not bound:
-            raise OSError(f"cannot listen on {address}")
+            raise BindError(
+                f"port {port} (OTLP/gRPC) on {host} was taken by another program just now; "
+                "set OTELBRIDGE_GRPC_PORT to another port (0 for any)"
+            )
         await self._server.start()
         return bound
 

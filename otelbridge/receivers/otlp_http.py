@@ -173,17 +173,25 @@ async def _take(request: Request, intake: Intake, token: str | None, limit: int)
 
 
 async def _read(request: Request, limit: int, hold: Callable[[int], None]) -> bytes:
+    # Many clients read no answer while they send, so a body that is too large is read to its end,
+    # unless that is far away.
+    patience = 4 * limit
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
+    if announced.isdigit() and int(announced) > patience:
         raise BodyTooLargeError(limit, "as sent")
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > limit:
-            raise BodyTooLargeError(limit, "as sent")
-        hold(len(chunk))
-        chunks.append(chunk)
+        if size <= limit:
+            hold(len(chunk))
+            chunks.append(chunk)
+        elif size > patience:
+            break
+        else:
+            chunks.clear()
+    if size > limit:
+        raise BodyTooLargeError(limit, "as sent")
     return b"".join(chunks)
 
 

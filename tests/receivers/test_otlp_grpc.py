@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
@@ -11,6 +13,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServ
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
+from otelbridge.receivers.otlp_grpc import GrpcReceiver
+from otelbridge.receivers.sockets import BindError
 from otelbridge.store.protocol import StoreError, StoreUnavailableError
 from tests.receivers.messages import gauge, log, log_request, metric_request, span, span_request
 from tests.receivers.running import running_bridge
@@ -160,3 +164,23 @@ def test_an_unknown_service_is_unimplemented(channel):
     with pytest.raises(grpc.RpcError) as error:
         channel.unary_unary("/opentelemetry.proto.collector.X/Export")(b"", timeout=20)
     assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_it_listens_on_ipv6():
+    with running_bridge(host="::1") as bridge, open_channel(bridge) as channel:
+        send_bytes(channel, LOGS.SerializeToString())
+        assert len(bridge.store.logs) == 1
+
+
+def test_a_port_taken_at_the_last_moment_is_noticed(bridge):
+    host, port = bridge.bridge.addresses["grpc"]
+
+    async def start() -> None:
+        receiver = GrpcReceiver(None, token=None, max_body_bytes=1_000)
+        try:
+            await receiver.start(host, port)
+        finally:
+            await receiver.stop(0)
+
+    with pytest.raises(BindError, match=f"port {port} .OTLP/gRPC. on {host} was taken"):
+        asyncio.run(start())

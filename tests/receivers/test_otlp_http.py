@@ -15,6 +15,7 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from otelbridge.receivers import otlp_http
 from otelbridge.store.protocol import StoreError, StoreUnavailableError
 from tests.receivers.messages import (
     gauge,
@@ -194,6 +195,33 @@ def test_a_body_beyond_the_limit_is_answered_413(form):
         assert "OTELBRIDGE_MAX_BODY_BYTES" in Status.FromString(response.content).message
         assert rejected(bridge) == {"body_too_large": 1}
         assert post(bridge, LOGS.SerializeToString()).status_code == 200
+
+
+@pytest.mark.parametrize("size", [30_000, 5_000_000])
+def test_a_client_that_only_reads_once_it_has_sent_sees_the_refusal(size):
+    with running_bridge(max_body_bytes=10_000) as bridge:
+        connection = http.client.HTTPConnection(*bridge.bridge.addresses["http"], timeout=20)
+        connection.putrequest("POST", "/v1/logs")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", str(size))
+        connection.endheaders()
+        if size < 40_000:
+            connection.send(bytes(size))
+        response = connection.getresponse()
+        assert response.status == 413
+        connection.close()
+        assert rejected(bridge) == {"body_too_large": 1}
+
+
+def test_a_body_that_comes_too_slowly_is_given_up(bridge, monkeypatch):
+    monkeypatch.setattr(otlp_http, "BODY_SECONDS", 0.1)
+    with socket.create_connection(bridge.bridge.addresses["http"]) as connection:
+        connection.sendall(
+            b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100\r\n\r\n{"
+        )
+        assert connection.recv(1_000).startswith(b"HTTP/1.1 408 ")
+    assert rejected(bridge) == {"slow_body": 1}
 
 
 def test_a_store_that_is_unavailable_is_answered_503_with_when_to_try_again(bridge):

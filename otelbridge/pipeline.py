@@ -232,13 +232,13 @@ class Pipeline:
 
     def _queue(self, signal: Literal["logs", "traces"], name: str, success: Any) -> BatchQueue:
         prefix, delay = _QUEUES[signal]
-        given = _milliseconds(f"{prefix}_SCHEDULE_DELAY")
+        given = read_milliseconds(f"{prefix}_SCHEDULE_DELAY")
         queue = BatchQueue(
             self._destination(signal, name),
             success,
             delay=delay if given is None else given,
-            batch_size=_count(f"{prefix}_MAX_EXPORT_BATCH_SIZE", DEFAULT_BATCH_SIZE),
-            capacity=_count(f"{prefix}_MAX_QUEUE_SIZE", DEFAULT_CAPACITY),
+            batch_size=read_count(f"{prefix}_MAX_EXPORT_BATCH_SIZE", DEFAULT_BATCH_SIZE),
+            capacity=read_count(f"{prefix}_MAX_QUEUE_SIZE", DEFAULT_CAPACITY),
         )
         self._queues.append(queue)
         return queue
@@ -291,7 +291,7 @@ class Pipeline:
             if self._settings.metric_interval <= 0:
                 break
             if name.startswith("otlp"):
-                interval = _milliseconds("OTEL_METRIC_EXPORT_INTERVAL")
+                interval = read_milliseconds("OTEL_METRIC_EXPORT_INTERVAL")
                 self._reader = IntervalReader(
                     self._destination("metrics", name),
                     self._settings.metric_interval if interval is None else interval,
@@ -341,13 +341,13 @@ def _load_exporter(group: str, name: str) -> Any:
     raise LookupError(f"no exporter named {name!r} is installed ({group})")
 
 
-def _milliseconds(variable: str) -> float | None:
+def read_milliseconds(variable: str) -> float | None:
     """Read a standard variable that holds milliseconds, in seconds; ``None`` without it."""
-    number = _count(variable, 0)
+    number = read_count(variable, 0)
     return number / 1000 if number > 0 else None
 
 
-def _count(variable: str, default: int) -> int:
+def read_count(variable: str, default: int) -> int:
     """Read a standard variable that holds a number; a wrong one is named and left out."""
     text = os.environ.get(variable, "").strip()
     if not text:

@@ -1,0 +1,388 @@
+"""The otlp sink: where it sends, what survives the way, what happens when nobody takes it."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from otlp_receiver import OTLPReceiver
+
+from otelbridge.pipeline import read_count, read_milliseconds
+from otelbridge.schema import SEVERITY_NUMBERS
+from otelbridge.settings import Settings, read_settings
+from otelbridge.sinks.otlp_exporters import (
+    accepts_connections,
+    endpoint_of,
+    headers_of,
+    protocol_of,
+)
+from otelbridge.sinks.otlp_logging import OTLPHandler, severity_number
+from otelbridge.sinks.otlp_trouble import Trouble, overhear, overheard
+
+PROTOCOLS = ["grpc", "http/protobuf", "http/json"]
+
+
+@contextmanager
+def sending(receiver: OTLPReceiver, protocol: str, **settings: Any) -> Iterator[logging.Logger]:
+    """Make a logger whose records are sent; all have been when the block is left."""
+    from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits
+    from opentelemetry.sdk._logs.export import LogRecordExportResult
+    from opentelemetry.sdk.resources import Resource
+
+    from otelbridge.pipeline import LogProcessor
+    from otelbridge.sinks.otlp import Destination
+    from otelbridge.sinks.otlp_trouble import TroubleReport
+    from otelbridge.sinks.queue import BatchQueue
+
+    options = read_settings(
+        {}, otlp_protocol=protocol, otlp_endpoint=receiver.endpoint(protocol), **settings
+    )
+    destination = Destination("logs", options, TroubleReport())
+    queue = BatchQueue(destination, LogRecordExportResult.SUCCESS, delay=0.05)
+    provider = LoggerProvider(
+        resource=Resource({"service.name": "test"}),
+        shutdown_on_exit=False,
+        log_record_limits=LogRecordLimits(max_log_record_attributes=LogRecordLimits.UNSET),
+    )
+    provider.add_log_record_processor(LogProcessor(queue))
+    handler = OTLPHandler(provider)
+    logger = logging.getLogger(f"sending.{protocol}")
+    logger.setLevel(1)
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield logger
+        assert queue.flush(20)
+    finally:
+        logger.removeHandler(handler)
+        queue.close()
+        queue.wait_closed(5)
+        destination.close()
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Opaque:
+    def __str__(self) -> str:
+        return "an opaque thing"
+
+
+class Hostile:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+CIRCLE: list[Any] = []
+CIRCLE.append(CIRCLE)
+
+VALUES: dict[str, tuple[Any, Any]] = {
+    "text": ("naïve 日本", "naïve 日本"),
+    "empty": ("", ""),
+    "integer": (-5, -5),
+    "largest": (2**63 - 1, 2**63 - 1),
+    "huge": (2**80, str(2**80)),
+    "float": (1.5, 1.5),
+    "nan": (math.nan, "NaN"),
+    "infinity": (-math.inf, "-Infinity"),
+    "true": (True, True),
+    "none": (None, None),
+    "bytes": (b"abc", "abc"),
+    "list": ([1, "two", None, 3.5], [1, "two", None, 3.5]),
+    "empty list": ([], []),
+    "empty object": ({}, {}),
+    "nested": ({"a": [{"b": {"c": [[]]}}]}, {"a": [{"b": {"c": [[]]}}]}),
+    "unnamed": ({"": 1}, {'""': 1}),
+    "keys": ({1: "a", None: "b"}, {"1": "a", "null": "b"}),
+    "set": ({7}, [7]),
+    "date": (datetime(2026, 1, 2, tzinfo=timezone.utc), "2026-01-02T00:00:00+00:00"),
+    "enum": (Colour.RED, "red"),
+    "object": (Opaque(), "an opaque thing"),
+    "error": (ValueError("wrong"), "ValueError: wrong"),
+    "circle": (CIRCLE, ["…[circular]"]),
+    "surrogate": ("\ud800", "\\ud800"),
+    "nul": ("a\0b", "a\0b"),
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_every_extra_value_arrives_by_every_protocol(
+    protocol: str, otlp_receiver: OTLPReceiver
+) -> None:
+    extra = {key: given for key, (given, _) in VALUES.items()}
+    with sending(otlp_receiver, protocol) as logger:
+        logger.info("values", extra={**extra, "hostile": Hostile(), "": "no name"})
+    attributes = otlp_receiver.log("values").attributes
+    assert {key: attributes[key] for key in VALUES} == {
+        key: expected for key, (_, expected) in VALUES.items()
+    }
+    assert "Hostile" in attributes["hostile"]
+    assert attributes['""'] == "no name"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_record_arrives_complete(protocol: str, otlp_receiver: OTLPReceiver) -> None:
+    with sending(otlp_receiver, protocol) as logger:
+        try:
+            raise KeyError("missing")
+        except KeyError:
+            logger.exception("failed for %s", "alice", extra={"user": "alice"}, stack_info=True)
+    received = otlp_receiver.log("failed for alice")
+    assert received.scope == logger.name
+    assert received.item.severity_text == "ERROR"
+    assert received.item.severity_number == 17
+    assert received.item.time_unix_nano <= received.item.observed_time_unix_nano
+    attributes = received.attributes
+    assert attributes["user"] == "alice"
+    assert attributes["code.file.path"] == __file__
+    assert attributes["code.function.name"] == "test_a_record_arrives_complete"
+    assert isinstance(attributes["code.line.number"], int)
+    assert attributes["thread.name"] == threading.current_thread().name
+    assert attributes["thread.id"] == threading.get_ident()
+    assert attributes["exception.type"] == "KeyError"
+    assert attributes["exception.message"] == "'missing'"
+    assert attributes["exception.stacktrace"].startswith("Traceback (most recent call last):")
+    assert "Stack (most recent call last)" in attributes["code.stacktrace"]
+    assert len(attributes["log.record.uid"]) == 32
+
+
+def test_the_five_levels_and_those_in_between_have_their_numbers() -> None:
+    for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+        assert severity_number(getattr(logging, name)) == SEVERITY_NUMBERS[name]
+    assert severity_number(logging.NOTSET) == 0
+    assert severity_number(5) in range(1, 5)
+    assert severity_number(25) in range(9, 13)
+    assert severity_number(10_000) == 24
+    numbers = [severity_number(level) for level in range(200)]
+    assert numbers == sorted(numbers)
+
+
+def test_a_level_of_the_programs_own_keeps_its_name(otlp_receiver: OTLPReceiver) -> None:
+    logging.addLevelName(25, "NOTICE")
+    with sending(otlp_receiver, "http/protobuf") as logger:
+        logger.log(25, "noticed")
+    assert otlp_receiver.log("noticed").item.severity_text == "NOTICE"
+
+
+def test_an_extra_key_that_is_ours_is_kept_beside_it(otlp_receiver: OTLPReceiver) -> None:
+    with sending(otlp_receiver, "http/protobuf") as logger:
+        logger.info("both", extra={"thread.name": "theirs", "code.line.number": -1})
+    attributes = otlp_receiver.log("both").attributes
+    assert attributes["extra.thread.name"] == "theirs"
+    assert attributes["thread.name"] == threading.current_thread().name
+    assert attributes["extra.code.line.number"] == -1
+
+
+def test_a_message_that_cannot_be_formatted_arrives_with_its_arguments(
+    otlp_receiver: OTLPReceiver,
+) -> None:
+    with sending(otlp_receiver, "http/protobuf") as logger:
+        [handler] = [each for each in logger.handlers if isinstance(each, OTLPHandler)]
+        arguments = ("%d apples", ("many",), None)
+        handler.handle(logger.makeRecord(logger.name, logging.INFO, __file__, 1, *arguments))
+    [log] = otlp_receiver.logs
+    assert "%d apples" in log.item.body.string_value
+    assert "many" in log.item.body.string_value
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_headers_reach_the_destination(protocol: str, otlp_receiver: OTLPReceiver) -> None:
+    with sending(
+        otlp_receiver, protocol, otlp_headers="Authorization=Bearer%20abc,x-tenant=7"
+    ) as logger:
+        logger.info("with headers")
+    otlp_receiver.log("with headers")
+    assert otlp_receiver.headers[-1]["authorization"] == "Bearer abc"
+    assert otlp_receiver.headers[-1]["x-tenant"] == "7"
+
+
+def options(**settings: Any) -> Settings:
+    return read_settings({}, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "environ", "signal", "expected"),
+    [
+        ({}, {}, "logs", "http://127.0.0.1:4318/v1/logs"),
+        ({"otlp_protocol": "grpc"}, {}, "logs", "http://127.0.0.1:4317"),
+        ({"otlp_endpoint": "http://c:1/"}, {}, "traces", "http://c:1/v1/traces"),
+        ({"otlp_endpoint": "http://c:1/otlp"}, {}, "metrics", "http://c:1/otlp/v1/metrics"),
+        ({"otlp_endpoint": "c:1"}, {}, "logs", "http://c:1/v1/logs"),
+        ({"otlp_endpoint": "http://c:1", "otlp_protocol": "grpc"}, {}, "logs", "http://c:1"),
+        (
+            {"otlp_endpoint": "http://c:1"},
+            {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://l:2/in"},
+            "logs",
+            "http://l:2/in",
+        ),
+        (
+            {"otlp_endpoint": "http://c:1"},
+            {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://l:2/in"},
+            "traces",
+            "http://c:1/v1/traces",
+        ),
+    ],
+)
+def test_endpoints_follow_the_specification(
+    settings: dict[str, str],
+    environ: dict[str, str],
+    signal: Any,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    given = options(**settings)
+    assert endpoint_of(signal, given, protocol_of(signal, given)) == expected
+
+
+def test_a_signals_own_protocol_and_headers_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=1")
+    given = options(otlp_protocol="http/json", otlp_headers="b=2")
+    assert protocol_of("traces", given) == "grpc"
+    assert protocol_of("logs", given) == "http/json"
+    assert headers_of("traces", given) == {"a": "1"}
+    assert headers_of("logs", given) == {"b": "2"}
+
+
+def test_a_destination_that_is_busy_gets_the_batch_again(otlp_receiver: OTLPReceiver) -> None:
+    otlp_receiver.status = 503
+    with sending(otlp_receiver, "http/protobuf") as logger:
+        logger.info("patient")
+        while not otlp_receiver.headers:
+            threading.Event().wait(0.01)
+        otlp_receiver.status = 200
+    assert [log.item.body.string_value for log in otlp_receiver.logs] == ["patient"]
+
+
+def test_a_refused_batch_is_given_up_and_named_with_its_reason(
+    otlp_receiver: OTLPReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    from otelbridge.capture import Capture
+
+    capture = Capture(overhear)
+    capture.install([], logging.INFO)
+    try:
+        otlp_receiver.status = 401
+        with sending(otlp_receiver, "http/protobuf") as logger:
+            logger.info("refused")
+        otlp_receiver.status = 200
+        with sending(otlp_receiver, "http/protobuf") as logger:
+            logger.info("taken")
+    finally:
+        capture.remove()
+    assert [log.item.body.string_value for log in otlp_receiver.logs] == ["taken"]
+    [line] = [
+        record.getMessage() for record in caplog.records if record.name.startswith("otelbridge")
+    ]
+    assert line.startswith(f"telemetry was not taken by {otlp_receiver.http}/v1/logs: HTTP 401")
+    assert "OTEL_EXPORTER_OTLP_HEADERS" in line
+    assert line.endswith("; lost: 1 logs")
+
+
+def stock_record(message: str, *arguments: Any) -> logging.LogRecord:
+    return logging.LogRecord("opentelemetry", logging.ERROR, "", 0, message, arguments, None)
+
+
+class Code(enum.Enum):
+    UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
+
+
+@pytest.mark.parametrize(
+    ("records", "trouble"),
+    [
+        ([], Trouble("for an unknown reason", False)),
+        (
+            [
+                stock_record(
+                    "Transient error %s encountered while exporting %s batch, retrying in %.2fs.",
+                    "HTTPConnectionPool(... [Errno 111] Connection refused'))",
+                    "logs",
+                    1.0,
+                ),
+                stock_record(
+                    "Failed to export %s batch due to timeout, max retries or shutdown.", "logs"
+                ),
+            ],
+            Trouble("Connection refused", True),
+        ),
+        (
+            [
+                stock_record(
+                    "Failed to export %s batch code: %s, reason: %s", "logs", 400, "Bad Request"
+                )
+            ],
+            Trouble("HTTP 400 Bad Request", False),
+        ),
+        (
+            [
+                stock_record(
+                    "Failed to export %s to %s, error code: %s, error details: %s",
+                    "logs",
+                    "h:1",
+                    Code.UNAVAILABLE,
+                    "failed to connect: Connection refused (111)",
+                )
+            ],
+            Trouble("UNAVAILABLE: Connection refused", True),
+        ),
+        (
+            [
+                stock_record(
+                    "Failed to export %s to %s, error code: %s, error details: %s",
+                    "logs",
+                    "h:1",
+                    Code.UNAUTHENTICATED,
+                    "who are you",
+                )
+            ],
+            Trouble("UNAUTHENTICATED: who are you", False),
+        ),
+    ],
+)
+def test_what_the_exporters_log_is_understood(
+    records: list[logging.LogRecord], trouble: Trouble
+) -> None:
+    assert Trouble.from_records(records) == trouble
+
+
+def test_only_what_is_logged_while_sending_is_overheard() -> None:
+    record = stock_record("anything")
+    assert not overhear(record)
+    with overheard() as said:
+        assert overhear(record)
+    assert said == [record]
+    assert not overhear(record)
+
+
+def test_a_port_that_nobody_listens_on_is_told_from_one_that_is(
+    otlp_receiver: OTLPReceiver,
+) -> None:
+    assert accepts_connections(otlp_receiver.http, "http/protobuf", 1.0)
+    assert accepts_connections(otlp_receiver.grpc, "grpc", 1.0)
+    assert not accepts_connections("http://127.0.0.1:9/v1/logs", "http/protobuf", 1.0)
+    assert accepts_connections("unix:///run/collector.sock", "grpc", 1.0)
+
+
+def test_the_queues_numbers_are_the_standard_variables(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_BLRP_SCHEDULE_DELAY", "1500")
+    monkeypatch.setenv("OTEL_BLRP_MAX_QUEUE_SIZE", "many")
+    assert read_milliseconds("OTEL_BLRP_SCHEDULE_DELAY") == 1.5
+    assert read_milliseconds("OTEL_BSP_SCHEDULE_DELAY") is None
+    assert read_count("OTEL_BLRP_MAX_QUEUE_SIZE", 7) == 7
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "OTEL_BLRP_MAX_QUEUE_SIZE is 'many'; allowed: a number above 0; 7 is used"
+    )

@@ -120,6 +120,65 @@ def ceiling(table: Table, protocol: str, signal: str, records: int) -> None:
     )
 
 
+def udp(table: Table, seconds: float, rate: int = 5000) -> None:
+    """Send lines by UDP: those that do not arrive must be counted as lost."""
+    total = int(seconds * rate)
+    with running_bridge() as bridge:
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "benchmarks.lines", "--port", str(bridge.udp)),
+                *("--rate", str(rate), "--total", str(total)),
+            ],
+            check=True,
+            cwd=Path(__file__).parents[1],
+        )
+        _settle(bridge, 1.0)
+        stored = count_rows(bridge.store, "logs")
+        (sender,) = json.loads(bridge.get("/pipeline.json")[1])["senders"]
+        peak = bridge.peak()
+    # What is lost after the last line that came, the receiver cannot know of.
+    unseen = total - sender["highest"]
+    table.add(
+        f"{rate:,} UDP lines/s for {seconds:.0f} s",
+        "what is lost is counted",
+        f"{stored:,} of {total:,} stored, {sender['lost']:,} counted as lost;"
+        f" peak {peak / MEGABYTE:.0f} MB",
+        stored + sender["lost"] + unseen == total,
+    )
+
+
+def asked_meanwhile(table: Table, seconds: float) -> None:
+    """Ask the page while logs and spans come in at the target's rates."""
+    paths = {
+        "/logs": "/logs?range=15m",
+        "word search": _logs("declined", "15m", total="0"),
+        "histogram": "/logs/histogram.json?range=15m",
+    }
+    times: dict[str, list[float]] = {name: [] for name in paths}
+    with running_bridge() as bridge:
+        loads = [
+            start_load(bridge, "grpc", signal, rate=RATES[signal], seconds=seconds)
+            for signal in RATES
+        ]
+        while any(load.poll() is None for load in loads):
+            for name, path in paths.items():
+                began = time.perf_counter()
+                status, _ = bridge.get(path)
+                times[name].append(time.perf_counter() - began)
+                assert status == 200, path
+            time.sleep(0.2)
+        outcomes = [outcome_of(load) for load in loads]
+    texts = [
+        f"{name} {statistics.median(found) * 1e3:.0f} ms (most {max(found) * 1e3:.0f})"
+        for name, found in times.items()
+    ]
+    table.add(
+        "asked while 10,000 logs/s and 5,000 spans/s come in",
+        "",
+        f"{', '.join(texts)}; {' and '.join(f'{o.rate:,.0f}/s' for o in outcomes)} acknowledged",
+    )
+
+
 def start_time(table: Table, rounds: int = 5) -> None:
     """Time from starting the interpreter to the first answers."""
     times = []
@@ -423,7 +482,7 @@ def browser_paint(table: Table, bridge: BridgeProcess, rounds: int = 5) -> None:
     )
 
 
-PARTS = ("start", "sustained", "together", "json", "ceiling", "live", "large")
+PARTS = ("start", "sustained", "together", "json", "udp", "asked", "ceiling", "live", "large")
 
 
 def measure(table: Table, parts: tuple[str, ...], seconds: float, records: int) -> None:
@@ -439,6 +498,10 @@ def measure(table: Table, parts: tuple[str, ...], seconds: float, records: int) 
             sustained(table, protocol, ("logs", "spans"), seconds)
     if "json" in parts:
         sustained(table, "http/json", ("logs",), seconds)
+    if "udp" in parts:
+        udp(table, seconds)
+    if "asked" in parts:
+        asked_meanwhile(table, min(seconds, 20.0))
     if "ceiling" in parts:
         for signal in ("logs", "spans"):
             for protocol in ("grpc", "http/protobuf"):

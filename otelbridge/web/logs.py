@@ -165,7 +165,6 @@ async def page(request: Request) -> Response:
         panel=make_panel(opened) if opened else None,
         open_in_list=opened is not None and any(row.id == opened.id for row in rows),
         facets=FACETS,
-        extra_facets=[name for name in request.query_params.getlist("facet") if name][:20],
     )
 
 

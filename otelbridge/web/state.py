@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -20,6 +22,9 @@ DEFAULT_RANGE = "15m"
 OFFSET_COOKIE = "utc_offset"
 
 NANOSECONDS = 1_000_000_000
+
+# A range as a drag writes it.
+_EXACT_RANGE = re.compile(r"[\d-]+T[\d:.]+Z/[\d-]+T[\d:.]+Z")
 
 # The last moment a store takes.
 LATEST = 2**63 - 1
@@ -50,6 +55,17 @@ class PageState:
     def relative(self) -> bool:
         """The range moves with the clock (``15m``), so new records can fall into it."""
         return is_relative(self.range_text)
+
+    @property
+    def range_shown(self) -> str:
+        """The range as its box shows it: a chosen one by the reader's clock, without fractions."""
+        if self.range_error is not None or not _EXACT_RANGE.fullmatch(self.range_text):
+            return self.range_text
+        zone = timezone(timedelta(minutes=self.utc_offset))
+        start = datetime.fromtimestamp(self.within.start // NANOSECONDS, zone)
+        end = datetime.fromtimestamp(self.within.end // NANOSECONDS, zone)
+        until = f"{end:%H:%M:%S}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M:%S}"
+        return f"{start:%Y-%m-%d %H:%M:%S} to {until}"
 
     @property
     def failed(self) -> bool:

@@ -25,6 +25,8 @@ from otelbridge.web.waterfall import Node, Waterfall, build_waterfall
 PAGE_LENGTH = 100
 # Traces of matching logs: as many of the newest of those logs are looked through.
 LOGS_LOOKED_THROUGH = 2000
+# Per cent of the track that the trace takes; the rest is for the duration of what ends last.
+SCALE = 93
 # Above this many spans, healthy subtrees come folded.
 FOLD_ABOVE = 60
 
@@ -87,7 +89,6 @@ class SpanRow:
     opened: bool
     folded: bool
     colour: int
-    sides: str
     events: list[Event]
     exceptions: list[Panel]
     attributes: list[Field]
@@ -182,7 +183,10 @@ async def trace(request: Request) -> Response:
         loose_rows=[make_row(stored) for stored in waterfall.loose_logs],
         log_count=len(found.logs),
         opened_record=record,
-        ticks=[(x, (waterfall.end - waterfall.start) * x // 100) for x in (0, 25, 50, 75)],
+        ticks=[
+            (SCALE * quarter / 4, (waterfall.end - waterfall.start) * quarter // 4)
+            for quarter in range(4)
+        ],
     )
 
 
@@ -290,7 +294,6 @@ def _make_row(
         opened=span.span_id.hex() in opened,
         folded=many and bool(node.children) and node.depth >= 2 and not node.failing_below,
         colour=services.get(node.service, 0) % 8,
-        sides="left" if bar.x + bar.width > 80 and bar.x > 20 else "right",
         events=events,
         exceptions=_logged_exceptions(node, events),
         attributes=fields_of(span.attributes),
@@ -329,7 +332,8 @@ def _services(waterfall: Waterfall) -> list[str]:
 
 def _x(moment: int, waterfall: Waterfall) -> float:
     length = max(1, waterfall.end - waterfall.start)
-    return round(min(100.0, max(0.0, 100 * (moment - waterfall.start) / length)), 3)
+    share = min(1.0, max(0.0, (moment - waterfall.start) / length))
+    return round(SCALE * share, 3)
 
 
 def _bar(start: int, end: int, waterfall: Waterfall) -> Bar:

@@ -240,18 +240,33 @@ def test_a_value_offers_only_this_not_this_and_its_traces(
     expect(page.locator(".row")).to_contain_text("with")
 
     page.go_back()
-    page.locator(".facet summary", has_text="customer").click()
     value.click()
     page.get_by_role("menuitem", name="Not this").click()
     expect(page.locator(".row")).to_have_count(1)
     expect(page.locator(".row")).to_contain_text("without")
 
     page.go_back()
-    page.locator(".facet summary", has_text="customer").click()
     value.click()
     page.get_by_role("menuitem", name="Show its traces").click()
     expect(page.locator(".trace")).to_have_count(1)
     expect(page.locator(".trace")).to_contain_text("GET /odd")
+
+
+def test_a_chosen_range_is_shown_by_the_reader_s_clock_and_kept_exact(
+    bridge: RunningBridge, browser_page: Page
+) -> None:
+    page = browser_page
+    exact = "2026-01-05T12:00:00.5Z/2026-01-05T13:30:00.25Z"
+    page.goto(f"/logs?range={exact}")
+    box = page.get_by_role("textbox", name="Time range")
+    expect(box).to_have_value(re.compile(r"2026-01-05 1\d:00:00 to 1\d:30:00"))
+
+    page.get_by_role("combobox", name="Query").fill("hello")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Search").click()
+    page.wait_for_url("**query=hello**")
+
+    assert parameters(page)["range"] == exact
 
 
 def test_a_value_added_to_an_or_does_not_change_its_meaning(

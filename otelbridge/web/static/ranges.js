@@ -4,6 +4,11 @@ const popup = document.getElementById("ranges");
 
 if (input && popup) {
   const place = input.closest(".range");
+  // A chosen range is shown by the reader's clock; untouched, it goes back as exact as it came.
+  const shown = input.value;
+  input.form.addEventListener("submit", () => {
+    if (input.value === shown) input.value = input.dataset.exact;
+  });
   input.addEventListener("focus", () => (popup.hidden = false));
   input.addEventListener("click", () => (popup.hidden = false));
   place.addEventListener("focusout", (event) => {

@@ -38,13 +38,25 @@ def _assert_rollups(connection: sqlite3.Connection) -> None:
         if kind in (2, 5) or parent is None:
             spans[id // 10**7 * 10, resource, int(status == 2), duration_step(duration)] += 1
         arrivals["spans", received // 60_000, id // 60_000_000] += 1
+    (points,) = connection.execute("SELECT count(*) FROM points").fetchone()
+    if points:
+        arrivals["points", 0, 0] = points
     for table, expected in (
-        ("log_counts", logs),
-        ("span_counts", spans),
+        ("log_counts", by_width(logs)),
+        ("span_counts", by_width(spans)),
         ("arrival_counts", arrivals),
     ):
         rows = connection.execute(f"SELECT * FROM {table}").fetchall()
         assert {row[:-1]: row[-1] for row in rows} == dict(expected), table
+
+
+def by_width(counts: Counter[tuple[int, ...]]) -> Counter[tuple[int, ...]]:
+    found: Counter[tuple[int, ...]] = Counter()
+    for (step, *rest), count in counts.items():
+        for width in (10, 600, 3600):
+            key = (width, step - step % width, *rest)
+            found[key] += count
+    return found
 
 
 def _assert_words(connection: sqlite3.Connection, signal: str, read) -> None:

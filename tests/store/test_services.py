@@ -58,3 +58,17 @@ def test_nothing_in_the_range_is_no_service(store):
     store.put(span(), log())
     assert store.services(TimeRange(NOON + HOUR, NOON + 2 * HOUR)) == []
     assert store.services(TimeRange(NOON, NOON)) == []
+
+
+def test_a_long_range_is_summed_up_exactly_from_wide_steps(store):
+    moments = [NOON + n * 7 * MINUTE + 5 * SECOND for n in range(400)]
+    store.put(*(span(moment, duration=10**6) for moment in moments), *map(log, moments))
+    for start, end in (
+        (NOON, NOON + 48 * HOUR),
+        (NOON + 3 * MINUTE, NOON + 9 * HOUR + 70 * SECOND),
+    ):
+        expected = [moment for moment in moments if start <= moment < end]
+        (shop,) = store.services(TimeRange(start, end), steps=30)
+        assert shop.requests == shop.logs == sum(shop.rate_series) == len(expected)
+        assert shop.last_seen == expected[-1] - 5 * SECOND
+        assert len(shop.rate_series) in range(20, 33)

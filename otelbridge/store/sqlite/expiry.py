@@ -150,10 +150,7 @@ class Expiry:
                 signal, chunk = found
                 self.expired += removal.remove(connection, signal, chunk)
                 yield
-                for series in removal.series(connection):
-                    self.expired += removal.remove_points_before(
-                        connection, series, chunk[-1] * 1000
-                    )
+                self.expired += removal.remove_points_before(connection, chunk[-1] * 1000)
             yield
         yield from self._give_back(connection)
 

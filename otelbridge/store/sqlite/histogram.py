@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from otelbridge import schema
 from otelbridge.search.query import Query
 from otelbridge.store.protocol import Histogram, HistogramBar, TimeRange
 from otelbridge.store.sqlite.matching import Matching, id_range, matching
-from otelbridge.store.sqlite.tables import ROLLUP_SECONDS
+from otelbridge.store.sqlite.tables import ROLLUP_WIDTHS
 from otelbridge.store.sqlite.words import severity_word
 
 _SECOND = 1_000_000  # of ids
-_ROLLUP = ROLLUP_SECONDS * _SECOND
 
 # Steps that a person can read off an axis, in microseconds. From ten seconds on each is a whole
 # number of roll-up steps and divides the day or the week.
@@ -104,10 +103,11 @@ def _count_words(
     under a millisecond, so every bar and severity is one question; the most frequent severity is
     what the others leave of the whole.
     """
+    widest = ROLLUP_WIDTHS[-1]
     severities = connection.execute(
-        "SELECT severity FROM log_counts WHERE step > ? AND step < ? GROUP BY severity"
-        " ORDER BY sum(count) DESC",
-        (first // _SECOND - ROLLUP_SECONDS, -(-end // _SECOND)),
+        "SELECT severity FROM log_counts WHERE width = ? AND step > ? AND step < ?"
+        " GROUP BY severity ORDER BY sum(count) DESC",
+        (widest, first // _SECOND - widest, -(-end // _SECOND)),
     ).fetchall()
     for place in range(first // step, -(-end // step)):
         ids = (max(first, place * step), min(end, (place + 1) * step))
@@ -135,21 +135,31 @@ def count_match(connection: sqlite3.Connection, match: str, first: int, end: int
 def _count_all(
     connection: sqlite3.Connection, first: int, end: int, step: int | None
 ) -> Iterable[tuple[int, int, int]]:
-    """Count by bar and severity: whole roll-up steps from their table, the edges from the rows."""
-    if step is not None and step % _ROLLUP:
+    """Count by bar and severity, of as wide roll-up steps as fit, and of rows at the edges."""
+    widths = [width for width in ROLLUP_WIDTHS if step is None or step % (width * _SECOND) == 0]
+    return _count_in(connection, first, end, step, widths)
+
+
+def _count_in(
+    connection: sqlite3.Connection, first: int, end: int, step: int | None, widths: Sequence[int]
+) -> list[tuple[int, int, int]]:
+    if first >= end:
+        return []
+    if not widths:
         return _count_rows(connection, matching(connection, None, "logs", first, end), step)
-    inner_first = -(-first // _ROLLUP) * _ROLLUP
-    inner_end = end // _ROLLUP * _ROLLUP
+    width = widths[-1]
+    inner_first = -(-first // (width * _SECOND)) * width
+    inner_end = end // (width * _SECOND) * width
     if inner_first >= inner_end:
-        return _count_rows(connection, matching(connection, None, "logs", first, end), step)
+        return _count_in(connection, first, end, step, widths[:-1])
     place = "0" if step is None else f"step / {step // _SECOND}"
-    counted = connection.execute(
-        f"SELECT {place}, severity, sum(count) FROM log_counts WHERE step >= ? AND step < ?"
-        " GROUP BY 1, 2",
-        (inner_first // _SECOND, inner_end // _SECOND),
+    inner = connection.execute(
+        f"SELECT {place}, severity, sum(count) FROM log_counts"
+        " WHERE width = ? AND step >= ? AND step < ? GROUP BY 1, 2",
+        (width, inner_first, inner_end),
     ).fetchall()
-    for edge_first, edge_end in ((first, inner_first), (inner_end, end)):
-        if edge_first < edge_end:
-            edge = matching(connection, None, "logs", edge_first, edge_end)
-            counted += _count_rows(connection, edge, step)
-    return counted
+    return [
+        *_count_in(connection, first, inner_first * _SECOND, step, widths[:-1]),
+        *inner,
+        *_count_in(connection, inner_end * _SECOND, end, step, widths[:-1]),
+    ]

@@ -78,6 +78,8 @@ class Inserter:
                 added[place].points += 1
             else:
                 added[place].duplicates += 1
+        if new_points := sum(one.points for one in added):
+            rollups.points(new_points)
         rollups.apply(self._connection, 1)
         self._insert_names()
         return added

@@ -11,6 +11,7 @@ from otelbridge.store.protocol import Signal
 from otelbridge.store.sqlite.json_text import loads
 from otelbridge.store.sqlite.rollups import Rollups
 from otelbridge.store.sqlite.rows import span_events
+from otelbridge.store.sqlite.tables import ROLLUP_WIDTHS
 from otelbridge.store.sqlite.words import log_words, span_words
 
 SIGNALS: Final[tuple[Signal, ...]] = ("logs", "spans")
@@ -158,17 +159,16 @@ def remove_points_by_age(connection: sqlite3.Connection, series: int, cutoff: in
         cutoff: milliseconds since the epoch.
         now: the same.
     """
-    return connection.execute(
-        "DELETE FROM points WHERE series = ? AND received < ? AND (time <= ? OR time > ?)",
+    return _remove_points(
+        connection,
+        "series = ? AND received < ? AND (time <= ? OR time > ?)",
         (series, cutoff, cutoff * 1_000_000, now * 1_000_000),
-    ).rowcount
+    )
 
 
-def remove_points_before(connection: sqlite3.Connection, series: int, time: int) -> int:
-    """Remove a series' points older than ``time`` (ns); how many."""
-    return connection.execute(
-        "DELETE FROM points WHERE series = ? AND time < ?", (series, time)
-    ).rowcount
+def remove_points_before(connection: sqlite3.Connection, time: int) -> int:
+    """Remove the points of all series that are older than ``time`` (ns); how many."""
+    return _remove_points(connection, "series IN (SELECT id FROM series) AND time < ?", (time,))
 
 
 def remove_oldest_points(connection: sqlite3.Connection) -> int:
@@ -176,9 +176,17 @@ def remove_oldest_points(connection: sqlite3.Connection) -> int:
     oldest, newest = connection.execute("SELECT min(time), max(time) FROM points").fetchone()
     if oldest is None:
         return 0
-    return connection.execute(
-        "DELETE FROM points WHERE time <= ?", (oldest + (newest - oldest) // 20,)
-    ).rowcount
+    return _remove_points(connection, "time <= ?", (oldest + (newest - oldest) // 20,))
+
+
+def _remove_points(connection: sqlite3.Connection, where: str, values: tuple[int, ...]) -> int:
+    with _transaction(connection):
+        removed = connection.execute(f"DELETE FROM points WHERE {where}", values).rowcount
+        if removed:
+            rollups = Rollups()
+            rollups.points(removed)
+            rollups.apply(connection, -1)
+    return removed
 
 
 def remove_unused_sets(connection: sqlite3.Connection, cutoff: int) -> bool:
@@ -197,9 +205,9 @@ def remove_unused_sets(connection: sqlite3.Connection, cutoff: int) -> bool:
             "DELETE FROM attribute_sets WHERE used + 3600 < ?"
             " AND id NOT IN (SELECT resource FROM series)"
             " AND id NOT IN (SELECT scope FROM series)"
-            " AND id NOT IN (SELECT resource FROM log_counts)"
-            " AND id NOT IN (SELECT resource FROM span_counts)",
-            (cutoff,),
+            " AND id NOT IN (SELECT resource FROM log_counts WHERE width = ?)"
+            " AND id NOT IN (SELECT resource FROM span_counts WHERE width = ?)",
+            (cutoff, ROLLUP_WIDTHS[-1], ROLLUP_WIDTHS[-1]),
         ).rowcount
     return gone > 0
 

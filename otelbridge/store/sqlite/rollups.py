@@ -7,7 +7,7 @@ import sqlite3
 from collections import Counter
 
 from otelbridge.store.records import KIND_CONSUMER, KIND_SERVER, STATUS_ERROR
-from otelbridge.store.sqlite.tables import ROLLUP_SECONDS
+from otelbridge.store.sqlite.tables import ROLLUP_SECONDS, ROLLUP_WIDTHS
 
 _STEP = ROLLUP_SECONDS * 1_000_000
 _MINUTE_IN_IDS = 60_000_000
@@ -33,8 +33,9 @@ class Rollups:
     """Collects changes to the counts of one transaction; :meth:`apply` writes them."""
 
     def __init__(self) -> None:
-        self._logs: Counter[tuple[int, int, int]] = Counter()
-        self._spans: Counter[tuple[int, int, int, int]] = Counter()
+        # By the narrowest step; the wider ones are summed up at the end.
+        self._logs: Counter[tuple[int, ...]] = Counter()
+        self._spans: Counter[tuple[int, ...]] = Counter()
         self._arrivals: Counter[tuple[str, int, int]] = Counter()
 
     def log(self, id: int, received: int, resource: int, severity: int) -> None:
@@ -63,11 +64,19 @@ class Rollups:
             ] += 1
         self._arrivals["spans", received // _MINUTE_RECEIVED, id // _MINUTE_IN_IDS] += 1
 
+    def points(self, count: int) -> None:
+        """Count points; of them only the whole number is kept."""
+        self._arrivals["points", 0, 0] += count
+
     def apply(self, connection: sqlite3.Connection, sign: int) -> None:
         """Add what was counted to the tables (``sign`` 1) or take it out of them (-1)."""
         for table, keys, counts in (
-            ("log_counts", ("step", "resource", "severity"), self._logs),
-            ("span_counts", ("step", "resource", "error", "duration_step"), self._spans),
+            ("log_counts", ("width", "step", "resource", "severity"), _by_width(self._logs)),
+            (
+                "span_counts",
+                ("width", "step", "resource", "error", "duration_step"),
+                _by_width(self._spans),
+            ),
             ("arrival_counts", ("signal", "received", "minute"), self._arrivals),
         ):
             if not counts:
@@ -87,3 +96,12 @@ class Rollups:
                 [(count, *key) for key, count in counts.items()],
             )
             connection.executemany(f"DELETE FROM {table} WHERE {same} AND count <= 0", list(counts))
+
+
+def _by_width(counts: Counter[tuple[int, ...]]) -> Counter[tuple[int, ...]]:
+    found: Counter[tuple[int, ...]] = Counter()
+    for width in ROLLUP_WIDTHS:
+        for (step, *rest), count in counts.items():
+            key = (width, step // width * width, *rest)
+            found[key] += count
+    return found

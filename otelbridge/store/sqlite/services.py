@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from otelbridge.store.protocol import ServiceSummary, TimeRange
 from otelbridge.store.sqlite.attribute_sets import SetReader
 from otelbridge.store.sqlite.rollups import step_duration
-from otelbridge.store.sqlite.tables import ROLLUP_SECONDS
+from otelbridge.store.sqlite.tables import ROLLUP_SECONDS, ROLLUP_WIDTHS
 
 _SECOND = 1_000_000_000
 _ERROR_SEVERITY = 17
@@ -31,36 +32,56 @@ def read_services(
 ) -> list[ServiceSummary]:
     """Sum up every service; see :meth:`Store.services`.
 
-    The range is taken in whole roll-up steps: up to ten seconds more at its start, and series of
-    steps of ten seconds or more.
+    A range is counted to ten seconds. The steps of the series are at least as wide as the counts
+    that are read for them, and begin at a multiple of that, which is why the first one may be
+    partly before the range; nothing before the range is counted in it.
     """
-    first = within.start // (_SECOND * ROLLUP_SECONDS) * ROLLUP_SECONDS
+    first = within.start // _SECOND // ROLLUP_SECONDS * ROLLUP_SECONDS
     end = -(-within.end // _SECOND)
     if end <= first:
         return []
-    width = -(-(end - first) // max(steps, 1))
-    width = -(-width // ROLLUP_SECONDS) * ROLLUP_SECONDS
-    count = -(-(end - first) // width)
+    wanted = (end - first) // max(steps, 1)
+    unit = max((width for width in ROLLUP_WIDTHS if width <= wanted), default=ROLLUP_SECONDS)
+    start = first // unit * unit
+    step = max(-(-(end - start) // (max(steps, 1) * unit)) * unit, unit)
+    ranges = _ranges(first, end, unit)
     found: defaultdict[str, _Service] = defaultdict(_Service)
-    _add_spans(connection, sets, found, first, end, width)
-    _add_logs(connection, sets, found, first, end)
+    for width, range_first, range_end in ranges:
+        _add_spans(connection, sets, found, width, (range_first, range_end), (start, step))
+        _add_logs(connection, sets, found, width, (range_first, range_end))
+    count = -(-(end - start) // step)
     return [_summary(name, found[name], count) for name in sorted(found)]
+
+
+def _ranges(first: int, end: int, unit: int) -> list[tuple[int, int, int]]:
+    """Cut a range into one of wide steps and narrow edges: width, first and end of each."""
+    inner_first = -(-first // unit) * unit
+    inner_end = end // unit * unit
+    if unit == ROLLUP_SECONDS or inner_first >= inner_end:
+        return [(ROLLUP_SECONDS, first, end)]
+    ranges = [
+        (ROLLUP_SECONDS, first, inner_first),
+        (unit, inner_first, inner_end),
+        (ROLLUP_SECONDS, inner_end, end),
+    ]
+    return [item for item in ranges if item[1] < item[2]]
 
 
 def _add_spans(
     connection: sqlite3.Connection,
     sets: SetReader,
     found: defaultdict[str, _Service],
-    first: int,
-    end: int,
     width: int,
+    within: tuple[int, int],
+    places: tuple[int, int],
 ) -> None:
     rows = connection.execute(
         "SELECT resource, (step - ?) / ? AS place, error, duration_step, sum(count), max(step)"
-        " FROM span_counts WHERE step >= ? AND step < ? GROUP BY 1, 2, 3, 4",
-        (first, width, first, end),
+        " FROM span_counts WHERE width = ? AND step >= ? AND step < ? GROUP BY 1, 2, 3, 4",
+        (*places, width, *within),
     ).fetchall()
     known = sets.load(connection, {row[0] for row in rows})
+    lasts: defaultdict[int, set[int]] = defaultdict(set)
     for resource, place, error, duration_step, number, last in rows:
         service = found[known[resource].service or ""]
         service.instances.add(known[resource].instance or "")
@@ -68,28 +89,56 @@ def _add_spans(
         if error:
             service.errors[place] += number
         service.durations[place][duration_step] += number
-        service.last_seen = max(service.last_seen, last)
+        lasts[last].add(resource)
+    for resource, seen in _last_seen(connection, "span_counts", width, lasts):
+        service = found[known[resource].service or ""]
+        service.last_seen = max(service.last_seen, seen)
 
 
 def _add_logs(
     connection: sqlite3.Connection,
     sets: SetReader,
     found: defaultdict[str, _Service],
-    first: int,
-    end: int,
+    width: int,
+    within: tuple[int, int],
 ) -> None:
     rows = connection.execute(
         "SELECT resource, sum(count), sum(CASE WHEN severity >= ? THEN count ELSE 0 END), max(step)"
-        " FROM log_counts WHERE step >= ? AND step < ? GROUP BY resource",
-        (_ERROR_SEVERITY, first, end),
+        " FROM log_counts WHERE width = ? AND step >= ? AND step < ? GROUP BY resource",
+        (_ERROR_SEVERITY, width, *within),
     ).fetchall()
     known = sets.load(connection, {row[0] for row in rows})
+    lasts: defaultdict[int, set[int]] = defaultdict(set)
     for resource, number, errors, last in rows:
         service = found[known[resource].service or ""]
         service.instances.add(known[resource].instance or "")
         service.logs += number
         service.error_logs += errors
-        service.last_seen = max(service.last_seen, last)
+        lasts[last].add(resource)
+    for resource, seen in _last_seen(connection, "log_counts", width, lasts):
+        service = found[known[resource].service or ""]
+        service.last_seen = max(service.last_seen, seen)
+
+
+def _last_seen(
+    connection: sqlite3.Connection, table: str, width: int, lasts: Mapping[int, Collection[int]]
+) -> Iterator[tuple[int, int]]:
+    """The last narrow step of each resource, given the last step of ``width`` of each.
+
+    Args:
+        lasts: resources by that step.
+    """
+    for last, resources in lasts.items():
+        if width == ROLLUP_SECONDS:
+            yield from ((resource, last) for resource in resources)
+            continue
+        for resource, step in connection.execute(
+            f"SELECT resource, max(step) FROM {table} WHERE width = ? AND step >= ? AND step < ?"
+            " GROUP BY resource",
+            (ROLLUP_SECONDS, last, last + width),
+        ):
+            if resource in resources:
+                yield resource, step
 
 
 def _summary(name: str, service: _Service, count: int) -> ServiceSummary:

@@ -22,7 +22,6 @@ class Counts:
 def read_counts(connection: sqlite3.Connection, path: Path) -> Counts:
     """Count everything."""
     rows = dict(connection.execute("SELECT signal, sum(count) FROM arrival_counts GROUP BY signal"))
-    points = connection.execute("SELECT count(*) FROM points").fetchone()[0]
     oldest, newest = connection.execute(
         "SELECT min(id), max(id) FROM (SELECT min(id) AS id FROM logs UNION ALL"
         " SELECT max(id) FROM logs UNION ALL SELECT min(id) FROM spans"
@@ -31,7 +30,7 @@ def read_counts(connection: sqlite3.Connection, path: Path) -> Counts:
     return Counts(
         logs=rows.get("logs", 0),
         spans=rows.get("spans", 0),
-        points=points,
+        points=rows.get("points", 0),
         bytes=file_bytes(connection, path),
         oldest=None if oldest is None else oldest * 1000,
         newest=None if newest is None else newest * 1000,

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 
-# Seconds of one row of the roll-up tables.
-ROLLUP_SECONDS: Final = 10
+# Seconds that one row of the roll-up tables covers: every record is counted in one row of each
+# width, so that an hour's picture and a week's read about as many rows. Each divides the next.
+ROLLUP_WIDTHS: Final = (10, 600, 3600)
+ROLLUP_SECONDS: Final = ROLLUP_WIDTHS[0]
 
 TABLES: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -87,25 +89,27 @@ CREATE VIRTUAL TABLE spans_fts USING fts5 (
 
 -- Counts that histograms and the services page read instead of the rows.
 CREATE TABLE log_counts (
-    step INTEGER NOT NULL,             -- seconds since the epoch, a multiple of ROLLUP_SECONDS
+    width INTEGER NOT NULL,            -- seconds, one of ROLLUP_WIDTHS
+    step INTEGER NOT NULL,             -- seconds since the epoch, a multiple of width
     resource INTEGER NOT NULL,
     severity INTEGER NOT NULL,
     count INTEGER NOT NULL,
-    PRIMARY KEY (step, resource, severity)
+    PRIMARY KEY (width, step, resource, severity)
 ) WITHOUT ROWID;
 CREATE TABLE span_counts (             -- entry spans only
+    width INTEGER NOT NULL,
     step INTEGER NOT NULL,
     resource INTEGER NOT NULL,
     error INTEGER NOT NULL,            -- 0 or 1
     duration_step INTEGER NOT NULL,    -- floor(16 * log2(duration in ns)), 0 for 0
     count INTEGER NOT NULL,
-    PRIMARY KEY (step, resource, error, duration_step)
+    PRIMARY KEY (width, step, resource, error, duration_step)
 ) WITHOUT ROWID;
 
 -- How many rows arrived in which minute with ids of which minute: what retention by age reads to
 -- find the rows of an arrival without an index on it, and what counting all rows reads.
 CREATE TABLE arrival_counts (
-    signal TEXT NOT NULL,              -- 'logs' or 'spans'
+    signal TEXT NOT NULL,              -- 'logs' or 'spans'; 'points' has one row, of zeros
     received INTEGER NOT NULL,         -- minutes since the epoch
     minute INTEGER NOT NULL,           -- of the ids, minutes since the epoch
     count INTEGER NOT NULL,

@@ -33,8 +33,34 @@ def _from_0(connection: sqlite3.Connection) -> None:
         )
 
 
+def _from_1(connection: sqlite3.Connection) -> None:
+    """Version 1 counted in steps of ten seconds only, and did not count points."""
+    connection.execute(
+        "INSERT INTO arrival_counts SELECT 'points', 0, 0, number"
+        " FROM (SELECT count(*) AS number FROM points) WHERE number > 0"
+    )
+    for table, keys in (
+        ("log_counts", ("resource", "severity")),
+        ("span_counts", ("resource", "error", "duration_step")),
+    ):
+        columns = ", ".join(keys)
+        connection.execute(f"ALTER TABLE {table} RENAME TO narrow")
+        connection.execute(
+            f"CREATE TABLE {table} (width INTEGER NOT NULL, step INTEGER NOT NULL, "
+            + "".join(f"{key} INTEGER NOT NULL, " for key in keys)
+            + f"count INTEGER NOT NULL, PRIMARY KEY (width, step, {columns})) WITHOUT ROWID"
+        )
+        for width in (10, 600, 3600):
+            connection.execute(
+                f"INSERT INTO {table} SELECT ?, step / ? * ?, {columns}, sum(count)"
+                f" FROM narrow GROUP BY 2, {columns}",
+                (width, width, width),
+            )
+        connection.execute("DROP TABLE narrow")
+
+
 # What brings a file from a version to the next one.
-STEPS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {0: _from_0}
+STEPS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {0: _from_0, 1: _from_1}
 
 
 def upgrade(connection: sqlite3.Connection, path: Path, version: int) -> None:

@@ -46,6 +46,7 @@ class OTLPReceiver:
     Attributes:
         status: what HTTP requests are answered with.
         delay: seconds before an answer.
+        max_bytes: a larger HTTP body is answered with 413.
     """
 
     logs: list[Received] = field(default_factory=list)
@@ -54,6 +55,7 @@ class OTLPReceiver:
     headers: list[dict[str, str]] = field(default_factory=list)
     status: int = 200
     delay: float = 0.0
+    max_bytes: int = 2**40
     http_port: int = 0
     grpc_port: int = 0
 
@@ -132,7 +134,8 @@ def _handler(receiver: OTLPReceiver) -> type[BaseHTTPRequestHandler]:
             receiver.headers.append({key.lower(): value for key, value in self.headers.items()})
             time.sleep(receiver.delay)
             answer = b""
-            if receiver.status == 200:
+            status = receiver.status if len(body) <= receiver.max_bytes else 413
+            if status == 200:
                 if "json" in self.headers["content-type"]:
                     request = _from_json(signal, body)
                     answer = b"{}"
@@ -140,7 +143,7 @@ def _handler(receiver: OTLPReceiver) -> type[BaseHTTPRequestHandler]:
                     request = REQUESTS[signal]()
                     request.ParseFromString(body)
                 receiver.take(signal, request)
-            self.send_response(receiver.status)
+            self.send_response(status)
             self.send_header("content-length", str(len(answer)))
             self.send_header("content-type", self.headers["content-type"])
             self.end_headers()

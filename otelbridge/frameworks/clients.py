@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wrapt import register_post_import_hook
 
+from otelbridge.frameworks.urls import redact_span
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import TracerProvider
+    from opentelemetry.trace import Span, TracerProvider
 
 _logger = logging.getLogger(__name__)
 
@@ -67,6 +69,10 @@ def instrument_clients(
                 client.instrument(tracer_provider=tracer_provider, meter_provider=meter_provider)
 
         when_imported(module, instrument)
+
+
+async def _redact_span_later(span: Span, *_: object) -> None:
+    redact_span(span)
 
 
 def _is_installed(module: str) -> bool:

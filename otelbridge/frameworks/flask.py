@@ -24,7 +24,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 
-from otelbridge.frameworks.urls import redact_query, redact_url
+from otelbridge.frameworks.urls import redact_span, redact_url
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -128,7 +128,8 @@ def _add_request_lines(
         if _SPAN not in request.environ:
             return
         state = request.environ[_STATE] = RequestState(request)
-        _redact_span(request)
+        if request.query_string:
+            redact_span(trace.get_current_span())
         if request_log:
             app.logger.info(
                 "Request %s %s", request.method, state.fields["url.full"], extra=state.fields
@@ -215,21 +216,6 @@ def _exception_record(app: flask.Flask, error: BaseException) -> logging.LogReco
         (type(error), error, error.__traceback__),
         "log_exception",
     )
-
-
-def _redact_span(request: flask.Request) -> None:
-    query = request.query_string.decode("latin-1")
-    redacted = redact_query(query)
-    if redacted == query:
-        return
-    span = trace.get_current_span()
-    attributes = getattr(span, "attributes", None) or {}
-    for name in ("url.query", "url.full", "http.url", "http.target"):
-        if name in attributes:
-            value = str(attributes[name])
-            span.set_attribute(
-                name, redact_query(value) if name == "url.query" else redact_url(value)
-            )
 
 
 def _move_to_front(hooks: dict[Any, list[Any]], hook: Any) -> None:

@@ -95,6 +95,11 @@ class Destination:
                     self._failing = False
                     self.report.recovered(self.endpoint)
                 return True
+            if trouble.too_large and isinstance(batch, list) and count > 1:
+                # One large record must not take the others with it.
+                halves = batch[: count // 2], batch[count // 2 :]
+                sent = [self.send(half, len(half), success, retry=retry) for half in halves]
+                return all(sent)
             self._failing = True
             if not retry or not trouble.transient or self._finishing.is_set():
                 self.give_up(count, trouble.reason)

@@ -18,7 +18,7 @@ _logger = logging.getLogger("otelbridge.sinks.otlp")
 REPORT_SECONDS: Final = 60.0
 
 # OTLP specification, "Failures" under OTLP/gRPC: the codes after which a client may try again.
-_RETRYABLE_GRPC: Final = frozenset(
+RETRYABLE_GRPC: Final = frozenset(
     {
         "CANCELLED",
         "DEADLINE_EXCEEDED",
@@ -29,6 +29,9 @@ _RETRYABLE_GRPC: Final = frozenset(
         "DATA_LOSS",
     }
 )
+
+# An HTTP server's answer, a gRPC server's or client's, the HTTP exporter's own limit.
+_TOO_LARGE: Final = re.compile(r"^HTTP 413|larger than max|exceeds max_request_size")
 
 _said: ContextVar[list[logging.LogRecord] | None] = ContextVar("otelbridge_said", default=None)
 
@@ -60,12 +63,46 @@ def overhear(record: logging.LogRecord) -> bool:
     )
 
 
+class _Unless(logging.Filter):
+    """Another filter, which does not apply to what is overheard."""
+
+    def __init__(self, other: Any) -> None:
+        super().__init__()
+        self.other = other
+
+    def filter(self, record: logging.LogRecord) -> Any:
+        if _said.get() is not None:
+            return True
+        passes = getattr(self.other, "filter", self.other)
+        return passes(record)
+
+
+def hear_everything() -> None:
+    """Overhear the exporters' repetitions too; for when an exporter has been imported.
+
+    Their loggers leave out a message that is like the one before, and with it the reason why a
+    second attempt failed.
+    """
+    for name, logger in tuple(logging.root.manager.loggerDict.items()):
+        if name.startswith("opentelemetry.exporter.otlp") and isinstance(logger, logging.Logger):
+            logger.filters = [
+                each if isinstance(each, _Unless) else _Unless(each) for each in logger.filters
+            ]
+
+
 @dataclass(frozen=True)
 class Trouble:
-    """Why something was not sent, and whether trying again may help."""
+    """Why something was not sent, and what may help.
+
+    Attributes:
+        reason: for the user, a few words.
+        transient: whether trying again later may help.
+        too_large: whether sending less at once may help.
+    """
 
     reason: str
     transient: bool
+    too_large: bool = False
 
     @classmethod
     def from_records(cls, records: list[logging.LogRecord]) -> Trouble:
@@ -79,7 +116,7 @@ class Trouble:
             elif message.startswith("Failed to export %s to %s, error code") and len(values) == 4:
                 code = getattr(values[2], "name", str(values[2]))
                 reason = f"{code}: {_first_cause(values[3])}"
-                transient = code in _RETRYABLE_GRPC
+                transient = code in RETRYABLE_GRPC
             elif message.startswith("Failed to export %s batch code") and len(values) == 3:
                 status = f"HTTP {values[1]} " if values[1] else ""
                 reason, transient = status + _first_cause(values[2]), False
@@ -89,7 +126,8 @@ class Trouble:
                 reason, transient = reason or "no answer in time", True
             elif record.levelno >= logging.WARNING:
                 reason, transient = reason or record.getMessage(), transient
-        return cls(reason or "for an unknown reason", transient)
+        too_large = _TOO_LARGE.search(reason) is not None
+        return cls(reason or "for an unknown reason", transient and not too_large, too_large)
 
 
 class TroubleReport:

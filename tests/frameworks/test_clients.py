@@ -39,6 +39,7 @@ def test_one_trace_spans_both_services(otlp_receiver: OTLPReceiver) -> None:
     assert answer.parent_span_id == call.span_id
     assert ended.out.split("-")[1] == entry.trace_id.hex()
     assert otlp_receiver.log("asked for a price").item.trace_id == entry.trace_id
+    assert "s3cret" not in repr([span.attributes for span in otlp_receiver.traces])
     # The calls that send telemetry are no spans of the program's.
     assert len(spans) == 3
 

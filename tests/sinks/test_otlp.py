@@ -7,13 +7,14 @@ import logging
 import math
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 from otlp_receiver import OTLPReceiver
 
+from otelbridge.capture import Capture
 from otelbridge.pipeline import read_count, read_milliseconds
 from otelbridge.schema import SEVERITY_NUMBERS
 from otelbridge.settings import Settings, read_settings
@@ -57,10 +58,13 @@ def sending(receiver: OTLPReceiver, protocol: str, **settings: Any) -> Iterator[
     logger.setLevel(1)
     logger.propagate = False
     logger.addHandler(handler)
+    capture = Capture(overhear)
+    capture.install([], logging.INFO)
     try:
         yield logger
         assert queue.flush(20)
     finally:
+        capture.remove()
         logger.removeHandler(handler)
         queue.close()
         queue.wait_closed(5)
@@ -254,32 +258,46 @@ def test_a_signals_own_protocol_and_headers_win(monkeypatch: pytest.MonkeyPatch)
     assert headers_of("logs", given) == {"b": "2"}
 
 
-def test_a_destination_that_is_busy_gets_the_batch_again(otlp_receiver: OTLPReceiver) -> None:
+def test_a_destination_that_is_busy_gets_the_batch_until_it_takes_it(
+    otlp_receiver: OTLPReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The stock exporter gives up each time before it would try again itself.
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.5")
     otlp_receiver.status = 503
     with sending(otlp_receiver, "http/protobuf") as logger:
         logger.info("patient")
-        while not otlp_receiver.headers:
+        while len(otlp_receiver.headers) < 3:
             threading.Event().wait(0.01)
         otlp_receiver.status = 200
     assert [log.item.body.string_value for log in otlp_receiver.logs] == ["patient"]
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_destination_that_is_away_gets_the_batch_when_it_is_back(
+    protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.5")
+    with OTLPReceiver() as gone:
+        ports = {"http_port": gone.http_port, "grpc_port": gone.grpc_port}
+    back = OTLPReceiver(**ports)
+    with ExitStack() as context, sending(back, protocol) as logger:
+        for number in range(3):
+            logger.info("away %d", number)
+            threading.Event().wait(1.0)
+        context.enter_context(back)
+    bodies = [log.item.body.string_value for log in back.logs]
+    assert bodies == ["away 0", "away 1", "away 2"]
+
+
 def test_a_refused_batch_is_given_up_and_named_with_its_reason(
     otlp_receiver: OTLPReceiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from otelbridge.capture import Capture
-
-    capture = Capture(overhear)
-    capture.install([], logging.INFO)
-    try:
-        otlp_receiver.status = 401
-        with sending(otlp_receiver, "http/protobuf") as logger:
-            logger.info("refused")
-        otlp_receiver.status = 200
-        with sending(otlp_receiver, "http/protobuf") as logger:
-            logger.info("taken")
-    finally:
-        capture.remove()
+    otlp_receiver.status = 401
+    with sending(otlp_receiver, "http/protobuf") as logger:
+        logger.info("refused")
+    otlp_receiver.status = 200
+    with sending(otlp_receiver, "http/protobuf") as logger:
+        logger.info("taken")
     assert [log.item.body.string_value for log in otlp_receiver.logs] == ["taken"]
     [line] = [
         record.getMessage() for record in caplog.records if record.name.startswith("otelbridge")
@@ -287,6 +305,22 @@ def test_a_refused_batch_is_given_up_and_named_with_its_reason(
     assert line.startswith(f"telemetry was not taken by {otlp_receiver.http}/v1/logs: HTTP 401")
     assert "OTEL_EXPORTER_OTLP_HEADERS" in line
     assert line.endswith("; lost: 1 logs")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_record_too_large_for_the_destination_does_not_take_the_others_with_it(
+    protocol: str, otlp_receiver: OTLPReceiver
+) -> None:
+    otlp_receiver.max_bytes = 1_000_000
+    with sending(otlp_receiver, protocol) as logger:
+        for number in range(20):
+            logger.info("small %d", number)
+        # More than gRPC's own limit of 4 MB.
+        logger.info("large", extra={f"part{number}": "x" * 500_000 for number in range(10)})
+        for number in range(20, 40):
+            logger.info("small %d", number)
+    bodies = [log.item.body.string_value for log in otlp_receiver.logs]
+    assert sorted(bodies) == sorted(f"small {number}" for number in range(40))
 
 
 def stock_record(message: str, *arguments: Any) -> logging.LogRecord:

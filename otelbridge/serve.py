@@ -46,7 +46,7 @@ class Bridge:
         create_web: makes the page's application; by default ``otelbridge.web.create_app``.
 
     Attributes:
-        settings: as given, with the tokens that :meth:`start` settled.
+        settings: as given, with the tokens settled (see :func:`with_tokens`).
         store: where records are.
         receivers: what each receiver took in and turned away.
         senders: what is known of each UDP sender, by its name.
@@ -233,7 +233,7 @@ def announcement(bridge: Bridge, *, colour: bool) -> str:
         ("open", f"http://{places['web']}{query}"),
         ("OTLP/gRPC", places["grpc"]),
         ("OTLP/HTTP", f"http://{places['http']}"),
-        ("UDP lines", places["udp"]),
+        ("UDP lines", places["udp"] + (" (asks for no token)" if settings.ingest_token else "")),
         ("store", settings.store),
         ("send", f"export OTEL_EXPORTER_OTLP_ENDPOINT=http://{places['http']}"),
     ]

@@ -244,6 +244,7 @@ def test_the_token_is_printed_once_and_the_ingest_token_never():
     assert "/?token=page-secret" in text
     assert "ingest-secret" not in text
     assert "OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20TOKEN" in text
+    assert "(asks for no token)" in next(line for line in text.splitlines() if "UDP" in line)
 
 
 def test_colour_is_for_terminals():

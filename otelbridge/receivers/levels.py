@@ -5,6 +5,7 @@ Follows the logs data model, "Appendix B: severity number example mappings".
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from otelbridge.schema import SEVERITY_NUMBERS, severity_name
@@ -29,6 +30,9 @@ _NAMES: Final = SEVERITY_NUMBERS | {
 _PYTHON: Final = {10: 5, 20: 9, 30: 13, 40: 17, 50: 21}
 _BUNYAN: Final = {10: 1, 20: 5, 30: 9, 40: 13, 50: 17, 60: 21}
 
+# How Python names a level that has no name.
+_UNNAMED = re.compile(r"Level (\d{1,3})")
+
 
 def parse_level(value: Any, *, bunyan: bool = False) -> tuple[int, str] | None:
     """Read a level.
@@ -44,6 +48,10 @@ def parse_level(value: Any, *, bunyan: bool = False) -> tuple[int, str] | None:
         number = _NAMES.get(value.strip().upper())
         if number is not None:
             return number, value
+        unnamed = _UNNAMED.fullmatch(value)
+        if unnamed:
+            level = int(unnamed[1])
+            return min(24, 1 + level // 10 * 4 + level % 10 * 4 // 10), value
         if not value.strip().isdecimal() or len(value) > 3:
             return 0, value
         value = int(value)

@@ -166,6 +166,7 @@ def test_an_object_without_a_message_keeps_its_fields():
         (30, False, 13, "WARNING"),
         (30, True, 9, "INFO"),
         ("SUCCESS", False, 0, "SUCCESS"),
+        ("Level 25", False, 11, "Level 25"),
     ],
 )
 def test_levels_by_name_and_by_number(level, bunyan, number, text):

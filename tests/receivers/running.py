@@ -98,11 +98,11 @@ class RunningBridge:
 
 
 @contextmanager
-def running_bridge(**overrides: Any) -> Iterator[RunningBridge]:
-    """Run a bridge on ports the system chooses."""
+def running_bridge(store_object: Any = None, **overrides: Any) -> Iterator[RunningBridge]:
+    """Run a bridge on ports the system chooses, with a store in memory unless one is given."""
     ports = {"grpc_port": 0, "http_port": 0, "web_port": 0, "udp_port": 0}
     settings = read_settings({}, **{**ports, **overrides})
-    store = MemoryStore()
+    store = store_object or MemoryStore()
     bridge = Bridge(settings, store=store, create_web=lambda bridge: Starlette())
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

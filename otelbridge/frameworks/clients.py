@@ -66,7 +66,12 @@ def instrument_clients(
             package = importlib.import_module(f"opentelemetry.instrumentation.{name}")
             client = getattr(package, instrumentor)()
             if not client.is_instrumented_by_opentelemetry:
-                client.instrument(tracer_provider=tracer_provider, meter_provider=meter_provider)
+                client.instrument(
+                    tracer_provider=tracer_provider,
+                    meter_provider=meter_provider,
+                    request_hook=redact_span,
+                    **({"async_request_hook": _redact_span_later} if name == "httpx" else {}),
+                )
 
         when_imported(module, instrument)
 

@@ -55,15 +55,21 @@ def fields_of(attributes: Mapping[str, Any]) -> list[Field]:
     ]
 
 
-def glance(attributes: Mapping[str, Any]) -> list[Field]:
-    """Choose what to show behind a message: the caller's own fields, short ones, a few."""
+def glance(attributes: Mapping[str, Any], message: str) -> list[Field]:
+    """Choose what to show behind a message: a few short fields that it does not say itself.
+
+    The caller's own keys come first (``user``, ``status``), then the conventions' dotted ones.
+    """
     chosen = []
-    for name, value in attributes.items():
+    for name in sorted(attributes, key=lambda name: "." in name):
         if name in ORIGIN_ATTRIBUTES or name in EXCEPTION_ATTRIBUTES or name == RECORD_UID:
             continue
+        value = attributes[name]
         text = (
             orjson.dumps(value).decode() if isinstance(value, (list, dict)) else value_text(value)
         )
+        if "." in name and text in message:
+            continue
         if len(text) > GLANCE_CHARS:
             text = text[: GLANCE_CHARS - 1] + "…"
         chosen.append(Field(name, text, None))

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from otelbridge.schema import ORIGIN_ATTRIBUTES, severity_name
+from otelbridge.schema import ORIGIN_ATTRIBUTES, RECORD_UID, severity_name
 from otelbridge.search import QueryError
 from otelbridge.store.protocol import Store, StoredLog, TimeRange
 from otelbridge.web import charts
@@ -44,6 +44,12 @@ _NOT_FACETS = frozenset(
     }
 )
 
+# Names that say where a record comes from, not what happened.
+_PROCESS_FIELDS = (
+    *("process.", "host.", "os.", "telemetry.", "service.", "thread.", "code.", "scope."),
+    *("container.", "k8s.", "cloud.", "deployment."),
+)
+
 ALL_TIME = TimeRange(0, 2**63 - 1)
 
 
@@ -71,6 +77,7 @@ class Panel:
     origin: list[Field]
     resource: list[Field]
     logger: str
+    uid: str
     severity: str
     span_id: str
     event_name: str
@@ -89,13 +96,14 @@ def level_of(stored: StoredLog) -> str:
 
 def make_row(stored: StoredLog) -> Row:
     record = stored.record
+    message = body_text(stored)
     return Row(
         id=stored.id,
         time=record.time,
         level=level_of(stored),
         service=str(record.resource.get("service.name", "")),
-        message=body_text(stored),
-        glance=glance(record.attributes),
+        message=message,
+        glance=glance(record.attributes, message),
         trace_id=record.trace_id.hex() if record.trace_id else "",
         exception=str(record.attributes.get("exception.type", "")),
     )
@@ -107,7 +115,7 @@ def make_panel(stored: StoredLog) -> Panel:
     own = {
         name: value
         for name, value in record.attributes.items()
-        if name not in ORIGIN_ATTRIBUTES and name not in EXCEPTION_ATTRIBUTES
+        if name not in ORIGIN_ATTRIBUTES and name not in EXCEPTION_ATTRIBUTES and name != RECORD_UID
     }
     origin = {
         name: record.attributes[name]
@@ -121,6 +129,7 @@ def make_panel(stored: StoredLog) -> Panel:
         origin=fields_of(origin),
         resource=fields_of(record.resource),
         logger=record.scope.name,
+        uid=str(record.attributes.get(RECORD_UID, "")),
         severity=record.severity_text or severity_name(record.severity_number),
         span_id=record.span_id.hex() if record.span_id else "",
         event_name=record.event_name,
@@ -236,12 +245,14 @@ async def facets(request: Request) -> Response:
     )
     names = await run_in_threadpool(store.field_names, "logs")
     offered = [name for name in sorted(names) if name not in _NOT_FACETS][:FACET_FIELDS_OFFERED]
+    about_process = [name for name in offered if name.startswith(_PROCESS_FIELDS)]
     return render(
         request,
         "logs/facets.html",
         state,
         facets=list(zip([title for _, title in FACETS], found, strict=True)),
-        offered=offered,
+        offered=[name for name in offered if name not in about_process],
+        about_process=about_process,
     )
 
 

@@ -304,14 +304,20 @@ def _make_row(
 
 def _logged_exceptions(node: Node, events: list[Event]) -> list[Panel]:
     """Exceptions of a span's logs, but for those that its events show already."""
-    shown = {event.stacktrace.strip() for event in events}
+    shown = {_what_happened(event.exception_type, event.exception_message) for event in events}
     panels = []
     for stored in node.logs:
-        stacktrace = str(stored.record.attributes.get("exception.stacktrace", "")).strip()
-        if stacktrace and stacktrace not in shown:
-            shown.add(stacktrace)
-            panels.append(make_panel(stored))
+        panel = make_panel(stored)
+        happened = _what_happened(panel.exception_type, panel.exception_message)
+        if panel.stacktrace and happened not in shown:
+            shown.add(happened)
+            panels.append(panel)
     return panels
+
+
+def _what_happened(type_: str, message: str) -> tuple[str, str]:
+    """Recognise one exception that was recorded twice: some name its module, some do not."""
+    return type_.rpartition(".")[2], message
 
 
 def _log_line(stored: StoredLog, node: Node, waterfall: Waterfall) -> LogLine:

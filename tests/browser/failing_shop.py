@@ -1,6 +1,6 @@
 """Two services in one script: a shop whose checkout asks a payment service, which fails.
 
-Run as ``python failing_shop.py payments PORT_FILE`` and ``python failing_shop.py shop PAYMENTS_URL``.
+Run as ``failing_shop.py payments PORT_FILE`` and ``failing_shop.py shop PAYMENTS_URL``.
 """
 
 from __future__ import annotations

@@ -32,14 +32,16 @@ PAGES = [
 # The contrast of each visible text with what is behind it, and the worst of them first.
 CONTRASTS = """() => {
   const parse = (colour) => {
-    const context = parse.context ??= document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    parse.canvas ??= document.createElement("canvas");
+    const context = parse.canvas.getContext("2d", { willReadFrequently: true });
     context.clearRect(0, 0, 1, 1);
     context.fillStyle = colour;
     context.fillRect(0, 0, 1, 1);
     return [...context.getImageData(0, 0, 1, 1).data];
   };
   const light = ([r, g, b]) => {
-    const part = (value) => (value /= 255) <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    const linear = (share) => share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    const part = (value) => linear(value / 255);
     return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
   };
   const behind = (element) => {
@@ -52,12 +54,13 @@ CONTRASTS = """() => {
   const found = [];
   for (const element of document.querySelectorAll("body *")) {
     const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    if (!own || element.closest("[hidden]") || !element.checkVisibility({ visibilityProperty: true })) continue;
+    if (!own || !element.checkVisibility({ visibilityProperty: true })) continue;
     const svg = element instanceof SVGElement;
     if (element.tagName === "title") continue;
     const style = getComputedStyle(element);
     const [a, b] = [light(parse(svg ? style.fill : style.color)), light(behind(element))];
-    found.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), element.className.toString(), element.textContent.trim().slice(0, 40)]);
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    found.push([contrast, String(element.className), element.textContent.trim().slice(0, 40)]);
   }
   return found.sort((one, other) => one[0] - other[0]).slice(0, 5);
 }"""
@@ -128,8 +131,9 @@ def test_an_open_record_and_its_traceback_fit_on_a_phone(
     expect(page.locator(".traceback")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.evaluate(
-        """() => [...document.querySelectorAll(".panel *")].every(
-             (one) => getComputedStyle(one).overflowX === "visible" || one.scrollWidth <= one.clientWidth + 1)"""
+        """() => [...document.querySelectorAll(".panel *")].every((one) =>
+             getComputedStyle(one).overflowX === "visible"
+             || one.scrollWidth <= one.clientWidth + 1)"""
     )
 
 
@@ -187,8 +191,10 @@ def test_every_control_has_a_name(
     settle(page, address)
 
     nameless = page.evaluate(
-        """() => [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, summary")]
-             .filter((one) => !(one.textContent.trim() || one.getAttribute("aria-label") || one.labels?.length))
+        """() => [...document.querySelectorAll(
+               "a[href], button, input:not([type=hidden]), select, summary")]
+             .filter((one) => !one.textContent.trim())
+             .filter((one) => !one.getAttribute("aria-label") && !one.labels?.length)
              .map((one) => one.outerHTML.slice(0, 120))"""
     )
 

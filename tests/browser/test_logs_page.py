@@ -351,7 +351,8 @@ def test_carets_stand_under_the_code_they_mark(bridge: RunningBridge, browser_pa
             return range.getBoundingClientRect().left;
           };
           const frame = document.querySelector(".traceback .frame.own");
-          return place(frame.querySelector(".carets"), "^") - place(frame.querySelector(".code"), "v");
+          const marker = place(frame.querySelector(".carets"), "^");
+          return marker - place(frame.querySelector(".code"), "v");
         }"""
     )
 

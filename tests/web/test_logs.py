@@ -314,3 +314,23 @@ def test_numbers_that_are_none_do_no_harm(page: Page) -> None:
 
         assert answer.status_code == 200
         assert "here" in answer.text
+
+
+def test_behind_a_message_the_caller_s_own_fields_come_first(page: Page) -> None:
+    page.store(
+        log("Request GET", **{"http.route": "/cart", "http.request.method": "GET"}, user="alice")
+    )
+
+    line = re.search(r'class="message".*?</a>', page.get("/logs").text)[0]
+
+    assert line.index("alice") < line.index("/cart")
+    assert "http.request.method" not in line
+
+
+def test_fields_of_the_process_are_offered_apart(page: Page) -> None:
+    page.store(log(user="alice", resource={"host.name": "desk"}))
+
+    text = page.get("/logs/facets").text
+
+    assert text.index('data-facet="user"') < text.index("Process and code")
+    assert text.index("Process and code") < text.index('data-facet="host.name"')

@@ -219,3 +219,37 @@ def test_what_is_no_trace_id_is_not_found(page: Page) -> None:
 
 def test_a_trace_that_is_not_there_is_not_found(page: Page) -> None:
     assert page.get(f"/traces/{TRACE.hex()}").status_code == 404
+
+
+def test_an_exception_that_was_recorded_and_logged_is_shown_once(page: Page) -> None:
+    failing(page)
+    page.store(
+        log(
+            "payment failed",
+            trace_id=TRACE,
+            span_id=INNER,
+            **{
+                "exception.type": "CardError",
+                "exception.message": "no card",
+                "exception.stacktrace": "Traceback:\n...\nCardError: no card",
+            },
+        )
+    )
+
+    text = page.get(f"/traces/{TRACE.hex()}").text
+
+    assert text.count('class="traceback"') == 1
+
+
+def test_a_trace_that_went_well_in_spite_of_a_failed_call_is_told_from_one_that_failed(
+    page: Page,
+) -> None:
+    page.store(
+        span("GET /order", trace_id=TRACE, span_id=ROOT),
+        span("GET", trace_id=TRACE, span_id=CALL, parent=ROOT, failed=True, kind=3),
+    )
+
+    text = page.get("/traces").text
+
+    assert 'title="A call in it failed"' in text
+    assert "1 failed" in text

@@ -22,7 +22,12 @@ document.addEventListener(
 
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.target !== place) return;
-  for (const details of place.querySelectorAll("[data-facet]")) details.open = named().includes(details.dataset.facet);
+  for (const details of place.querySelectorAll("[data-facet]")) {
+    if (!named().includes(details.dataset.facet)) continue;
+    details.open = true;
+    const group = details.closest(".process");
+    if (group) group.open = true;
+  }
 });
 
 form.addEventListener("submit", () => {

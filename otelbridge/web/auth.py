@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import time
 from collections import deque
 from collections.abc import Callable
@@ -27,7 +28,16 @@ LOGIN_BODY_BYTES = 4096
 # Reached without a token: the login itself, what it is drawn with, and the health check.
 _OPEN_PATHS = frozenset({"/login", "/healthz"})
 
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+# What a request may call a server that listens on loopback only.
+_LOOPBACK_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a server that listens on this address is reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def same(given: str, expected: str) -> bool:
@@ -101,7 +111,7 @@ class Gate:
         self.app = app
         self._token = token
         self._attempts = attempts
-        self._names = _LOOPBACK | {host.lower()} if host.lower() in _LOOPBACK else None
+        self._names = _LOOPBACK_NAMES | {host.lower()} if is_loopback(host) else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -55,15 +55,24 @@ def open_browser(bridge: RunningBridge, chromium: Browser) -> Iterator[Callable[
     seen = Seen()
     contexts = []
 
-    def on_console(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            seen.complaints.append(message.text)
+    def listen(page: BrowserPage, tolerated: tuple[str, ...]) -> None:
+        def on_console(message: ConsoleMessage) -> None:
+            if message.type in {"error", "warning"} and not any(
+                part in message.text for part in tolerated
+            ):
+                seen.complaints.append(message.text)
+
+        page.on("console", on_console)
+        page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+        page.on("request", on_request)
 
     def on_request(request: Request) -> None:
         if not request.url.startswith((bridge.url, "data:", "about:", "blob:")):
             seen.strangers.append(request.url)
 
-    def open_(width: int = 1400, height: int = 900, **options: Any) -> BrowserPage:
+    def open_(
+        width: int = 1400, height: int = 900, tolerated: tuple[str, ...] = (), **options: Any
+    ) -> BrowserPage:
         context = chromium.new_context(
             viewport={"width": width, "height": height},
             base_url=bridge.url,
@@ -72,9 +81,7 @@ def open_browser(bridge: RunningBridge, chromium: Browser) -> Iterator[Callable[
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
-        page.on("console", on_console)
-        page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-        page.on("request", on_request)
+        listen(page, tolerated)
         return page
 
     yield open_

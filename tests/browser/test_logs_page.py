@@ -311,6 +311,55 @@ def test_an_empty_range_leads_to_the_newest_record(
     expect(page.locator(".row")).to_contain_text("long ago")
 
 
+def test_a_query_that_cannot_be_read_is_pointed_at_and_can_be_mended(
+    bridge: RunningBridge, open_browser: Callable[..., Page]
+) -> None:
+    bridge.store(log("paid", user="alice"))
+    page = open_browser(tolerated=("status of 400",))
+    page.goto("/logs")
+    query = page.get_by_role("combobox", name="Query")
+    query.fill("user: (alice")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_role("alert").filter(has_text="ends too early")).to_be_visible()
+    expect(query).to_have_attribute("aria-invalid", "true")
+
+    query.fill("user: (alice)")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Search").click()
+
+    expect(page.locator(".row")).to_contain_text("paid")
+
+
+def test_when_the_bridge_is_gone_the_picture_stays_and_one_sentence_says_so(
+    bridge: RunningBridge, open_browser: Callable[..., Page]
+) -> None:
+    bridge.store(log("paid", user="alice"))
+    page = open_browser(tolerated=("Failed to load resource", "htmx:"))
+    page.goto("/logs")
+    expect(page.locator(".facet summary", has_text="user")).to_be_visible()
+    bridge.stop()
+
+    page.locator(".facet summary", has_text="user").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("The bridge does not answer")
+    expect(page.locator(".row")).to_contain_text("paid")
+
+
+def test_a_traceback_is_copied_as_text(
+    bridge: RunningBridge, open_browser: Callable[..., Page]
+) -> None:
+    bridge.store(log("failed", **{"exception.type": "E", "exception.stacktrace": TRACEBACK}))
+    page = open_browser(permissions=["clipboard-read", "clipboard-write"])
+    page.goto("/logs")
+    page.locator(".row .message").click()
+
+    page.locator(".traceback").get_by_role("button", name="Copy").click()
+
+    expect(page.locator(".traceback").get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == TRACEBACK
+
+
 def test_a_traceback_switches_between_own_frames_and_full_text(
     bridge: RunningBridge, browser_page: Page
 ) -> None:

@@ -193,6 +193,13 @@ def test_on_loopback_its_own_names_are_answered(page: Page, host: str) -> None:
     assert page.client.get("/logs", headers={"Host": host}).status_code == 200
 
 
+def test_every_loopback_address_is_guarded(open_page: Callable[..., Page]) -> None:
+    page = open_page(host="127.0.0.5")
+
+    assert page.client.get("/logs", headers={"Host": "evil.example"}).status_code == 421
+    assert page.client.get("/logs", headers={"Host": "127.0.0.5:4319"}).status_code == 200
+
+
 def test_beyond_loopback_any_host_name_is_answered_with_the_token(
     open_page: Callable[..., Page],
 ) -> None:

@@ -57,10 +57,8 @@ function open(button) {
   copy.type = "button";
   copy.setAttribute("role", "menuitem");
   copy.textContent = "Copy value";
-  copy.addEventListener("click", () => {
-    navigator.clipboard?.writeText(button.dataset.value);
-    close(true);
-  });
+  copy.dataset.copy = "value";
+  copy.dataset.text = button.dataset.value;
   menu.append(copy);
   menu.hidden = false;
   const place = button.getBoundingClientRect();

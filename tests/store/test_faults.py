@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from otelbridge.search import parse
 from otelbridge.store.protocol import StoreError, StoreUnavailableError
 from otelbridge.store.sqlite import connections
 from tests.store.checks import assert_consistent
@@ -254,3 +255,35 @@ def test_reading_goes_on_while_a_batch_is_written(tmp_path):
         reads, longest = store.run(read_meanwhile())
         assert reads > 1
         assert longest < 1.0
+
+
+SLOW = parse("not (a or b) and x: *1*2*")
+
+
+def test_a_search_that_takes_too_long_is_given_up_and_says_so(tmp_path, monkeypatch):
+    with opened(tmp_path / "s.db") as store:
+        store.put(*(log(NOON + n, attributes={"x": "0" * 50}) for n in range(3000)))
+        assert store.count_logs(SLOW, EVER) == 0
+        monkeypatch.setattr(connections, "LONGEST_READ_SECONDS", 0.0)
+        with pytest.raises(StoreError, match="shorter time range"):
+            store.count_logs(SLOW, EVER)
+        monkeypatch.undo()
+        assert store.count_logs(SLOW, EVER) == 0
+
+
+def test_closing_does_not_wait_for_a_long_search(tmp_path):
+    with opened(tmp_path / "s.db") as store:
+        store.put(*(log(NOON + n, attributes={"x": "0" * 50}) for n in range(3000)))
+
+        async def close_during_search():
+            def search_without_end():
+                while True:
+                    store.count_logs(SLOW, EVER)
+
+            searching = asyncio.ensure_future(asyncio.to_thread(search_without_end))
+            await asyncio.sleep(0)
+            await store.close()
+            with pytest.raises(StoreError, match=r"closed|not open"):
+                await searching
+
+        store.run(close_during_search())

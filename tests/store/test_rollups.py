@@ -20,7 +20,7 @@ from tests.store import samples
 from tests.store.checks import assert_consistent
 from tests.store.samples import EVER, HOUR, MINUTE, NOON, SECOND, Clock, log, opened, span
 
-slow = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @slow

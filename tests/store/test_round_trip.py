@@ -31,7 +31,7 @@ def distinct(records, key):
     return list(found.values())
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(samples.batches, max_size=3))
 def test_any_batch_is_read_back_as_it_was_written(batches):
     with tempfile.TemporaryDirectory() as folder, opened(Path(folder) / "s.db") as store:

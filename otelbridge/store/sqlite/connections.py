@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,10 @@ _READERS = 8
 _PAGE_BYTES = 4096
 
 BUSY_SECONDS = 2.0
+# A read that takes longer is given up: it would keep the log from being written back, and others
+# from their turn. It is looked at every so many steps of SQLite's machine, about a millisecond.
+LONGEST_READ_SECONDS = 20.0
+_STEPS_BETWEEN_LOOKS = 20_000
 
 
 def connect_writer(path: Path, log_bytes: int) -> sqlite3.Connection:
@@ -91,12 +96,25 @@ class ReaderPool:
                 raise StoreError("the store is closed")
             if connection is None:
                 connection = connect_reader(self._path)
+            limit = time.monotonic() + LONGEST_READ_SECONDS
+            connection.set_progress_handler(
+                lambda: self._closed or time.monotonic() > limit, _STEPS_BETWEEN_LOOKS
+            )
             connection.execute("BEGIN")
             try:
                 yield connection
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+        except sqlite3.OperationalError as error:
+            if str(error) != "interrupted":
+                raise StoreUnavailableError(f"the store cannot be read: {error}") from error
+            if self._closed:
+                raise StoreError("the store is closed") from error
+            raise StoreError(
+                f"the search took longer than {LONGEST_READ_SECONDS:g} s and was given up; "
+                "choose a shorter time range"
+            ) from error
         except sqlite3.Error as error:
             raise StoreUnavailableError(f"the store cannot be read: {error}") from error
         finally:

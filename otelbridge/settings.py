@@ -134,11 +134,33 @@ def parse_address(text: str) -> tuple[str, int]:
     return match[1] or match[2], int(match[3])
 
 
+def parse_url(text: str) -> str:
+    """Read a server's address, ``http(s)://host[:port][/path]``, without a user and a password."""
+    url = text.strip().rstrip("/")
+    if not re.fullmatch(
+        r"https?://(?:\[[0-9a-fA-F:.]+\]|[^\s\[\]/:@?#]+)(?::[0-9]{1,5})?(?:/\S*)?", url
+    ):
+        raise ValueError("allowed: http(s)://host:port, with no user or password in it")
+    return url
+
+
 def parse_store(text: str) -> str:
-    """Read a store's URL: ``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
+    """Read a store's URL: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or a server's."""
+    if text.startswith(("http://", "https://")):
+        return parse_url(text)
     if not text.startswith("sqlite:///") or len(text) <= len("sqlite:///"):
-        raise ValueError("allowed: sqlite:///path/to/file.db")
+        raise ValueError(
+            "allowed: sqlite:///path/to/file.db, or Elasticsearch's http(s)://host:port"
+        )
     return text
+
+
+def parse_namespace(text: str) -> str:
+    """Read a data stream's namespace, as Elasticsearch allows it."""
+    namespace = text.strip()
+    if not re.fullmatch(r'[^\s\\/*?"<>|,#:A-Z-]{1,100}', namespace):
+        raise ValueError("allowed: up to 100 lower-case letters, digits, _ and .")
+    return namespace
 
 
 def _default_store() -> str:
@@ -205,9 +227,9 @@ class Settings:
     )
     sinks: tuple[str, ...] = _setting(
         "OTELBRIDGE_SINKS",
-        parse_choices("otlp", "udp", "file", "console"),
+        parse_choices("otlp", "udp", "elasticsearch", "file", "console"),
         ("otlp",),
-        "where telemetry goes, a comma list: otlp, udp, file, console; or none",
+        "where telemetry goes, a comma list: otlp, udp, elasticsearch, file, console; or none",
     )
     udp_endpoint: tuple[str, int] = _setting(
         "OTELBRIDGE_UDP_ENDPOINT",
@@ -220,6 +242,50 @@ class Settings:
         parse_integer(512, 65507),
         8192,
         "largest datagram; a longer line is sent in numbered parts",
+    )
+    elasticsearch_url: str = _setting(
+        "OTELBRIDGE_ELASTICSEARCH_URL",
+        parse_url,
+        "http://127.0.0.1:9200",
+        "the Elasticsearch that the elasticsearch sink, `otelbridge setup` and `check` speak to",
+    )
+    elasticsearch_api_key: str | None = _setting(
+        "OTELBRIDGE_ELASTICSEARCH_API_KEY",
+        parse_text,
+        None,
+        "an API key, encoded as Elasticsearch shows it; Kibana takes it too",
+        secret=True,
+    )
+    elasticsearch_username: str | None = _setting(
+        "OTELBRIDGE_ELASTICSEARCH_USERNAME",
+        parse_text,
+        None,
+        "a user, where there is no API key",
+    )
+    elasticsearch_password: str | None = _setting(
+        "OTELBRIDGE_ELASTICSEARCH_PASSWORD",
+        parse_text,
+        None,
+        "the user's password",
+        secret=True,
+    )
+    elasticsearch_ca_certs: Path | None = _setting(
+        "OTELBRIDGE_ELASTICSEARCH_CA_CERTS",
+        Path,
+        None,
+        "a PEM file of the authorities that signed the servers' certificates",
+    )
+    elasticsearch_namespace: str = _setting(
+        "OTELBRIDGE_ELASTICSEARCH_NAMESPACE",
+        parse_namespace,
+        "default",
+        "the namespace of the data streams: logs-otelbridge.otel-NAMESPACE and so on",
+    )
+    kibana_url: str | None = _setting(
+        "OTELBRIDGE_KIBANA_URL",
+        parse_url,
+        None,
+        "the Kibana that `otelbridge setup` brings the dashboards to; without it they are left out",
     )
     file_path: Path = _setting(
         "OTELBRIDGE_FILE",
@@ -287,7 +353,7 @@ class Settings:
         "OTELBRIDGE_STORE",
         parse_store,
         _default_store,
-        "where records are kept: sqlite:///path/to/file.db",
+        "where records are kept: sqlite:///path/to/file.db, or the URL of an Elasticsearch",
         half="bridge",
     )
     host: str = _setting(
@@ -415,10 +481,14 @@ def read_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
             try:
                 given = spec.metadata["parse"](given)
             except ValueError as error:
-                shown = "***" if spec.metadata["secret"] else repr(given)
+                shown = "***" if spec.metadata["secret"] else repr(_without_password(given))
                 raise SettingsError(f"{label} is {shown}; {error}") from None
         values[name] = given
     return Settings(**values)
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", text)
 
 
 def describe_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> list[Origin]:

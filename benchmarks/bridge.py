@@ -379,6 +379,18 @@ def questions(records: int) -> list[Question]:
         Question("word search with its count: order", _logs("order"), None, "total"),
         Question("a log's trace by id", f"/traces/{log}.json", 100, log),
         Question("logs of a trace: trace.id: ...", _logs(f"trace.id: {log}", **page), 100, log),
+        Question(
+            "traces with a word: PaymentDeclined",
+            "/traces.json?range=1h&query=PaymentDeclined", 100, "PaymentDeclined",
+        ),
+        Question(
+            "traces by field: http.response.status_code >= 500",
+            "/traces.json?range=1h&query=http.response.status_code+%3E%3D+500", 100, "trace_id",
+        ),
+        Question(
+            "traces by duration: duration > 60ms",
+            "/traces.json?range=1h&query=duration+%3E+60ms", 100, "trace_id",
+        ),
         Question("last hour's histogram", "/logs/histogram.json?range=1h", 300, "bars"),
         Question(
             "last hour's histogram of log.level: ERROR",

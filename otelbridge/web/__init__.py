@@ -14,7 +14,17 @@ from starlette.routing import Mount, Route
 
 from otelbridge.search import QueryError
 from otelbridge.store.protocol import StoreError
-from otelbridge.web import auth, completion, live, logs, metrics, pipeline, services, traces
+from otelbridge.web import (
+    auth,
+    completion,
+    facets,
+    live,
+    logs,
+    metrics,
+    pipeline,
+    services,
+    traces,
+)
 from otelbridge.web.answers import (
     BadAddressError,
     error_answer,
@@ -27,6 +37,7 @@ from otelbridge.web.answers import (
 from otelbridge.web.assets import VersionedFiles
 from otelbridge.web.headers import SafeHeaders, add_headers
 from otelbridge.web.pages import make_environment
+from otelbridge.web.sessions import Attempts
 
 if TYPE_CHECKING:
     from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
@@ -73,7 +84,7 @@ def create_app(bridge: Bridge) -> Starlette:
     Args:
         bridge: its store must be open before the first request.
     """
-    attempts = auth.Attempts()
+    attempts = Attempts()
     app = Starlette(
         routes=[
             Route("/", _home),
@@ -81,6 +92,7 @@ def create_app(bridge: Bridge) -> Starlette:
             *auth.ROUTES,
             # Before /logs/{id}: an address that is a word.
             *live.ROUTES,
+            *facets.ROUTES,
             *logs.ROUTES,
             *completion.ROUTES,
             *traces.ROUTES,

@@ -15,8 +15,8 @@ from starlette.routing import Route
 from otelbridge.store.protocol import Arrivals, Store, StoredLog
 from otelbridge.web.answers import refuse_bad_state, wants_json
 from otelbridge.web.documents import log_document
-from otelbridge.web.logs import ALL_TIME, make_row
-from otelbridge.web.state import PageState, read_number, read_state
+from otelbridge.web.log_views import make_row
+from otelbridge.web.state import ALL_TIME, PageState, read_number, read_state
 
 # Between two events; commits in between arrive together. A reader sees no difference.
 PAUSE_SECONDS = 0.2

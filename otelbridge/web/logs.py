@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -11,134 +11,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from otelbridge.schema import ORIGIN_ATTRIBUTES, RECORD_UID, severity_name
 from otelbridge.search import QueryError
-from otelbridge.store.protocol import Store, StoredLog, TimeRange
+from otelbridge.store.protocol import Store, StoredLog
 from otelbridge.web import charts
 from otelbridge.web.answers import json_answer, refuse_bad_state
 from otelbridge.web.documents import log_document
-from otelbridge.web.fields import EXCEPTION_ATTRIBUTES, Field, body_text, fields_of, glance
+from otelbridge.web.facets import FACETS
+from otelbridge.web.log_views import make_panel, make_row
 from otelbridge.web.pages import render
-from otelbridge.web.state import read_number, read_state
-from otelbridge.web.tracebacks import Part, parse_traceback
+from otelbridge.web.state import ALL_TIME, read_number, read_state
 
 PAGE_LENGTH = 100
 LARGEST_PAGE = 5000
-
-# Shown open at the left; every other field of the records is offered below them.
-FACETS = (("service.name", "Service"), ("log.level", "Level"), ("log.logger", "Logger"))
-FACET_SIZE = 10
-FACET_FIELDS_OFFERED = 200
-
-# Names a query takes that are no use as a facet: one value a record, or shown already.
-_NOT_FACETS = frozenset(
-    {
-        *("@timestamp", "time", "observed_timestamp", "message", "body.text", "body"),
-        *("service.name", "log.level", "log.logger", "severity_text", "scope.name"),
-        *("severity_number", "trace.id", "span.id", "trace_id", "span_id", "log.record.uid"),
-        *("error.stack_trace", "exception.stacktrace", "error.message", "exception.message"),
-        *("error.type", "resource.attributes.service.name", "process.thread.id", "flags"),
-        *("service.node.name", "service.version", "log.origin.file.line", "log.origin.file.name"),
-        *("log.origin.function", "process.thread.name", "service.environment", "event_name"),
-        *("event.name", "scope.version", "body.structured"),
-    }
-)
-
-# Names that say where a record comes from, not what happened.
-_PROCESS_FIELDS = (
-    *("process.", "host.", "os.", "telemetry.", "service.", "thread.", "code.", "scope."),
-    *("container.", "k8s.", "cloud.", "deployment."),
-)
-
-ALL_TIME = TimeRange(0, 2**63 - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the list."""
-
-    id: int
-    time: int
-    level: str
-    service: str
-    message: str
-    glance: list[Field]
-    trace_id: str
-    exception: str
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """A record's whole content."""
-
-    row: Row
-    body: str
-    attributes: list[Field]
-    origin: list[Field]
-    resource: list[Field]
-    logger: str
-    uid: str
-    severity: str
-    span_id: str
-    event_name: str
-    observed: int
-    exception_type: str
-    exception_message: str
-    stacktrace: str
-    traceback: list[Part]
-
-
-def level_of(stored: StoredLog) -> str:
-    """A record's level by Python's names; what the sender wrote where there is no number."""
-    record = stored.record
-    return severity_name(record.severity_number) or record.severity_text.upper()
-
-
-def make_row(stored: StoredLog) -> Row:
-    record = stored.record
-    message = body_text(stored)
-    return Row(
-        id=stored.id,
-        time=record.time,
-        level=level_of(stored),
-        service=str(record.resource.get("service.name", "")),
-        message=message,
-        glance=glance(record.attributes, message),
-        trace_id=record.trace_id.hex() if record.trace_id else "",
-        exception=str(record.attributes.get("exception.type", "")),
-    )
-
-
-def make_panel(stored: StoredLog) -> Panel:
-    record = stored.record
-    stacktrace = str(record.attributes.get("exception.stacktrace", ""))
-    own = {
-        name: value
-        for name, value in record.attributes.items()
-        if name not in ORIGIN_ATTRIBUTES and name not in EXCEPTION_ATTRIBUTES and name != RECORD_UID
-    }
-    origin = {
-        name: record.attributes[name]
-        for name in sorted(ORIGIN_ATTRIBUTES)
-        if name in record.attributes
-    }
-    return Panel(
-        row=make_row(stored),
-        body=body_text(stored),
-        attributes=fields_of(own),
-        origin=fields_of(origin),
-        resource=fields_of(record.resource),
-        logger=record.scope.name,
-        uid=str(record.attributes.get(RECORD_UID, "")),
-        severity=record.severity_text or severity_name(record.severity_number),
-        span_id=record.span_id.hex() if record.span_id else "",
-        event_name=record.event_name,
-        observed=record.observed_time if record.observed_time != record.time else 0,
-        exception_type=str(record.attributes.get("exception.type", "")),
-        exception_message=str(record.attributes.get("exception.message", "")),
-        stacktrace=stacktrace,
-        traceback=parse_traceback(stacktrace) if stacktrace else [],
-    )
 
 
 async def page(request: Request) -> Response:
@@ -235,63 +119,6 @@ async def histogram_data(request: Request) -> Response:
     )
 
 
-async def facets(request: Request) -> Response:
-    """Answer the fields at the left: the usual ones open, the rest by name."""
-    state = read_state(request, path="/logs")
-    refuse_bad_state(state)
-    store: Store = request.app.state.bridge.store
-    found = await run_in_threadpool(
-        store.log_facets, state.query, state.within, [name for name, _ in FACETS], size=FACET_SIZE
-    )
-    names = await run_in_threadpool(store.field_names, "logs")
-    offered = [name for name in sorted(names) if name not in _NOT_FACETS][:FACET_FIELDS_OFFERED]
-    about_process = [name for name in offered if name.startswith(_PROCESS_FIELDS)]
-    return render(
-        request,
-        "logs/facets.html",
-        state,
-        facets=list(zip([title for _, title in FACETS], found, strict=True)),
-        offered=[name for name in offered if name not in about_process],
-        about_process=about_process,
-    )
-
-
-async def facet(request: Request) -> Response:
-    """Answer one more field's values."""
-    state = read_state(request, path="/logs")
-    refuse_bad_state(state)
-    store: Store = request.app.state.bridge.store
-    name = request.query_params.get("field", "")
-    found = await run_in_threadpool(
-        store.log_facets, state.query, state.within, [name], size=FACET_SIZE
-    )
-    return render(request, "logs/facet.html", state, facet=found[0])
-
-
-async def facets_data(request: Request) -> Response:
-    """Answer ``/logs/facets.json?field=...&field=...``: each field's top values with counts."""
-    state = read_state(request, path="/logs")
-    refuse_bad_state(state)
-    store: Store = request.app.state.bridge.store
-    names = request.query_params.getlist("field")[:20] or [name for name, _ in FACETS]
-    found = await run_in_threadpool(
-        store.log_facets, state.query, state.within, names, size=FACET_SIZE
-    )
-    return json_answer(
-        {
-            "facets": [
-                {
-                    "field": one.field,
-                    "values": [{"value": value, "count": number} for value, number in one.values],
-                    "sampled": one.sampled,
-                }
-                for one in found
-            ]
-        },
-        state,
-    )
-
-
 async def empty(request: Request) -> Response:
     """Say why the list is empty and what to do."""
     state = read_state(request, path="/logs")
@@ -346,9 +173,6 @@ ROUTES = [
     Route("/logs.json", data),
     Route("/logs/histogram", histogram),
     Route("/logs/histogram.json", histogram_data),
-    Route("/logs/facets", facets),
-    Route("/logs/facets.json", facets_data),
-    Route("/logs/facet", facet),
     Route("/logs/empty", empty),
     Route("/logs/{id:int}.json", record_data),
     Route("/logs/{id:int}", record),

@@ -28,6 +28,7 @@ _EXACT_RANGE = re.compile(r"[\d-]+T[\d:.]+Z/[\d-]+T[\d:.]+Z")
 
 # The last moment a store takes.
 LATEST = 2**63 - 1
+ALL_TIME = TimeRange(0, LATEST)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from otelbridge.web.auth import Attempts, open_session, session_holds
+from otelbridge.web.sessions import Attempts, open_session, session_holds
 from tests.web.conftest import Page
 from tests.web.samples import log
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from otelbridge.store.protocol import Arrivals, Store, StoredLog
+from otelbridge.store.protocol import Arrivals, Store, StoredLog, StoreError
 from otelbridge.web.answers import refuse_bad_state, wants_json
 from otelbridge.web.documents import log_document
 from otelbridge.web.log_views import make_row
@@ -63,9 +63,15 @@ async def tail(request: Request) -> Response:
 
     async def events() -> AsyncIterator[str]:
         yield ": connected\n\n"
-        async for found, skipped in follow(store, arrivals, state, after, whole=as_json):
-            # Not on the event loop: the receivers run there.
-            yield await run_in_threadpool(write, found, skipped) if found else ": still here\n\n"
+        try:
+            async for found, skipped in follow(store, arrivals, state, after, whole=as_json):
+                # Not on the event loop: the receivers run there.
+                yield (
+                    await run_in_threadpool(write, found, skipped) if found else ": still here\n\n"
+                )
+        except StoreError as error:
+            # Too late for a status; who follows connects again and goes on where this ended.
+            yield f": {error}\n\n"
 
     return StreamingResponse(
         events(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from otelbridge.store.protocol import StoreUnavailableError
 from otelbridge.store.records import SpanEvent
 from tests.web.conftest import Page
 from tests.web.samples import log, span
@@ -114,6 +115,23 @@ def test_an_answer_to_a_fault_says_so_in_one_sentence_and_keeps_the_policy(
     assert "Something went wrong here" in answer.text
     assert "TypeError" not in answer.text
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_store_that_cannot_answer_is_said_with_a_retry_hint(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreUnavailableError("the disk is full", retry_after=2.5)
+
+    monkeypatch.setattr(page.bridge.store, "logs", refuse)
+
+    shown = page.get("/logs")
+    data = page.get("/logs.json")
+
+    assert shown.status_code == data.status_code == 503
+    assert "the disk is full" in shown.text
+    assert data.json()["error"]["message"] == "The store cannot answer: the disk is full."
+    assert data.headers["retry-after"] == "3"
 
 
 def test_no_page_has_inline_script_or_style(evil: Page) -> None:

@@ -151,7 +151,9 @@ def _level(query: Match | Exists | Compare, column: str) -> Sql:
     ranges = [Sql(f"r.severity BETWEEN {start} AND {start + 3}") for start in sorted(starts)]
     names = [[name.lower()] for name, start in schema.SEVERITY_NUMBERS.items() if start in starts]
     spec = write("any_case", [parts, *names])
-    return any_holds([*ranges, Sql("coalesce(kql_value(?, r.severity_text), 0)", (spec,))])
+    # Nearly every row has the level's usual name and so no text: the function is not called for it.
+    own_text = Sql("(r.severity_text IS NOT NULL AND kql_value(?, r.severity_text))", (spec,))
+    return any_holds([*ranges, own_text])
 
 
 def _level_range(query: Compare) -> Sql:

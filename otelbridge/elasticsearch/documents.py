@@ -1,0 +1,207 @@
+"""The stored document of a log or a span, the same whichever way the record came.
+
+It has the shape that the Collector's Elasticsearch exporter 0.152 writes in its ``otel`` mapping
+mode. The events of a span are documents of their own there, among the logs; what tells them from
+logs is that they have no ``observed_timestamp``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from otelbridge import schema
+from otelbridge.elasticsearch.names import DATASET, Type, data_stream
+from otelbridge.model import Attributes, Json, LogRecord, Scope, Span, SpanEvent
+
+SPAN_KINDS: Final = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")
+STATUS_CODES: Final = ("Unset", "Ok", "Error")
+
+# Attributes that direct the exporter; it does not write them.
+_DIRECTIONS: Final = frozenset(
+    {
+        "data_stream.type",
+        "data_stream.dataset",
+        "data_stream.namespace",
+        "elasticsearch.mapping.hints",
+        "elastic.mapping.mode",
+        "elasticsearch.document_id",
+        "elasticsearch.ingest_pipeline",
+        "elasticsearch.index",
+    }
+)
+_LATITUDE: Final = "geo.location.lat"
+_LONGITUDE: Final = "geo.location.lon"
+
+
+@dataclass(slots=True)
+class Document:
+    """One document on its way.
+
+    Attributes:
+        stream: the data stream it belongs to.
+        id: what makes a second copy recognisable; ``None`` where the record has nothing such.
+        source: the document, JSON data.
+        dynamic_templates: the mapping of fields that may be new, by their full names.
+    """
+
+    stream: str
+    id: str | None
+    source: dict[str, Any]
+    dynamic_templates: dict[str, str] = field(default_factory=dict)
+
+
+def log_document(record: LogRecord, namespace: str) -> Document:
+    """Write a log record's document; its id is the record's ``log.record.uid``."""
+    attributes = record.attributes
+    uid = None if record.uid is None else record.uid.hex()
+    if uid is not None:
+        attributes = {**attributes, schema.RECORD_UID: uid}
+    source: dict[str, Any] = {
+        "@timestamp": timestamp(record.time or record.observed_time),
+        "observed_timestamp": timestamp(record.observed_time),
+        "data_stream": routing("logs", namespace),
+    }
+    if record.severity_text:
+        source["severity_text"] = record.severity_text
+    if record.severity_number:
+        source["severity_number"] = record.severity_number
+    if record.trace_id is not None:
+        source["trace_id"] = record.trace_id.hex()
+    if record.span_id is not None:
+        source["span_id"] = record.span_id.hex()
+    add_attributes(source, attributes)
+    event_name = record.event_name or attributes.get("event.name")
+    if event_name and isinstance(event_name, str):
+        source["event_name"] = event_name
+    add_origin(source, record.resource, record.scope)
+    if record.body is not None:
+        source["body"] = _body(record.body)
+    return Document(data_stream("logs", namespace), uid, source)
+
+
+def _body(body: Json) -> dict[str, Json]:
+    if isinstance(body, dict):
+        return {"structured": body}
+    if isinstance(body, list):
+        # Elasticsearch takes no list of anything but objects in the place of an object.
+        objects = all(isinstance(item, dict) for item in body)
+        return {"structured": body if objects else {"value": body}}
+    return {"text": body}
+
+
+def span_documents(span: Span, namespace: str) -> list[Document]:
+    """Write a span's document, and one for each of its events.
+
+    The span's id is its trace and span id; an event's is that and its place, counted from 0.
+    """
+    id = span.trace_id.hex() + span.span_id.hex()
+    source: dict[str, Any] = {
+        "@timestamp": timestamp(span.time),
+        "data_stream": routing("traces", namespace),
+        "trace_id": span.trace_id.hex(),
+        "span_id": span.span_id.hex(),
+    }
+    if span.trace_state:
+        source["trace_state"] = span.trace_state
+    if span.parent_span_id is not None:
+        source["parent_span_id"] = span.parent_span_id.hex()
+    if span.name:
+        source["name"] = span.name
+    source["kind"] = SPAN_KINDS[span.kind] if 0 <= span.kind < len(SPAN_KINDS) else ""
+    source["duration"] = span.duration
+    add_attributes(source, span.attributes)
+    source["links"] = []
+    for link in span.links:
+        linked: dict[str, Any] = {"trace_id": link.trace_id.hex(), "span_id": link.span_id.hex()}
+        add_attributes(linked, link.attributes)
+        source["links"].append(linked)
+    source["status"] = _status(span)
+    add_origin(source, span.resource, span.scope)
+    documents = [Document(data_stream("traces", namespace), id, source)]
+    for place, event in enumerate(span.events):
+        documents.append(
+            Document(
+                data_stream("logs", namespace), f"{id}-{place}", _event(event, span, namespace)
+            )
+        )
+    return documents
+
+
+def _status(span: Span) -> dict[str, str]:
+    status = {}
+    if span.status_message:
+        status["message"] = span.status_message
+    if 0 < span.status_code < len(STATUS_CODES):
+        status["code"] = STATUS_CODES[span.status_code]
+    return status
+
+
+def _event(event: SpanEvent, span: Span, namespace: str) -> dict[str, Any]:
+    source: dict[str, Any] = {
+        "@timestamp": timestamp(event.time),
+        "data_stream": routing("logs", namespace),
+        "trace_id": span.trace_id.hex(),
+        "span_id": span.span_id.hex(),
+    }
+    attributes = event.attributes
+    if event.name:
+        source["event_name"] = event.name
+        attributes = {**attributes, "event.name": event.name}
+    add_attributes(source, attributes)
+    add_origin(source, span.resource, span.scope)
+    return source
+
+
+# --- parts that documents of all signals have ---------------------------------------------------
+
+
+def timestamp(time: int) -> str:
+    """Write a time as ``milliseconds.nanoseconds``, which Elasticsearch reads to the nanosecond."""
+    return f"{time // 10**6}.{time % 10**6:06d}"
+
+
+def routing(type: Type, namespace: str) -> dict[str, str]:
+    """The fields that name the document's own data stream."""
+    return {"type": type, "dataset": DATASET, "namespace": namespace}
+
+
+def add_origin(source: dict[str, Any], resource: Attributes, scope: Scope) -> None:
+    """Add the resource and the instrumentation scope."""
+    source["resource"] = {}
+    add_attributes(source["resource"], resource)
+    described: dict[str, Any] = {}
+    if scope.name:
+        described["name"] = scope.name
+    if scope.version:
+        described["version"] = scope.version
+    add_attributes(described, scope.attributes)
+    source["scope"] = described
+
+
+def add_attributes(source: dict[str, Any], attributes: Mapping[str, Json]) -> None:
+    """Add attributes, if there are any, without those that only direct the exporter."""
+    if not attributes:
+        return
+    written = {key: value for key, value in attributes.items() if key not in _DIRECTIONS}
+    if any(key.endswith((_LATITUDE, _LONGITUDE)) for key in written):
+        _join_coordinates(written)
+    source["attributes"] = written
+
+
+def _join_coordinates(attributes: dict[str, Json]) -> None:
+    """Make one point, longitude first, of a latitude and a longitude that belong together."""
+    prefixes = {key[: -len(_LATITUDE)] for key in attributes if _is_coordinate(key, _LATITUDE)}
+    for prefix in prefixes:
+        pair: Sequence[Json] = (
+            attributes.get(prefix + _LONGITUDE),
+            attributes.get(prefix + _LATITUDE),
+        )
+        if all(isinstance(part, float) for part in pair):
+            del attributes[prefix + _LONGITUDE], attributes[prefix + _LATITUDE]
+            attributes[f"{prefix}geo.location"] = list(pair)
+
+
+def _is_coordinate(key: str, name: str) -> bool:
+    return key == name or key.endswith(f".{name}")

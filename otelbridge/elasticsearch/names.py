@@ -1,0 +1,33 @@
+"""The names of data streams and templates, once.
+
+Data streams are named ``type-dataset-namespace``; the Collector's Elasticsearch exporter adds
+``.otel`` to the dataset in its ``otel`` mapping mode.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+# What a document is of, as the first part of a data stream's name has it.
+Type: TypeAlias = Literal["logs", "traces", "metrics"]
+
+DATASET: Final = "otelbridge.otel"
+DEAD_LETTER_DATASET: Final = "otelbridge.deadletter"
+
+# Templates of the same names are replaced when a newer version is set up.
+RECORDS_TEMPLATE: Final = "otelbridge@records"
+CUSTOM_TEMPLATE: Final = "otelbridge@custom"
+LOGS_TEMPLATE: Final = "logs-otelbridge.otel"
+TRACES_TEMPLATE: Final = "traces-otelbridge.otel"
+METRICS_TEMPLATE: Final = "metrics-otelbridge.otel"
+DEAD_LETTERS_TEMPLATE: Final = "logs-otelbridge.deadletter"
+
+
+def data_stream(type: Type, namespace: str) -> str:
+    """Name the data stream of a signal."""
+    return f"{type}-{DATASET}-{namespace}"
+
+
+def dead_letters(namespace: str) -> str:
+    """Name the data stream of documents that Elasticsearch refused."""
+    return f"logs-{DEAD_LETTER_DATASET}-{namespace}"

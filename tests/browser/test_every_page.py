@@ -270,3 +270,34 @@ def test_a_click_on_a_service_leads_to_its_logs(
 
     expect(page.get_by_role("combobox", name="Query")).to_have_value('service.name: "payments"')
     assert "range=1h" in page.url
+
+
+def test_the_services_renew_themselves(
+    bridge: RunningBridge, open_browser: Callable[..., Page]
+) -> None:
+    bridge.store(log(service="first"))
+    page = open_browser()
+    page.clock.install()
+    settle(page, "/services")
+    expect(page.get_by_role("link", name="first")).to_be_visible()
+
+    bridge.store(log(service="second"))
+    page.clock.fast_forward(11_000)
+
+    expect(page.get_by_role("link", name="second")).to_be_visible()
+
+
+def test_the_metrics_renew_themselves(
+    bridge: RunningBridge, open_browser: Callable[..., Page]
+) -> None:
+    bridge.store(point("process.cpu.utilization", 0.1, ago=20))
+    page = open_browser()
+    page.clock.install()
+    settle(page, "/metrics")
+    largest = page.locator(".metric .legend tbody td").nth(1)
+    expect(largest).to_have_text("10 %")
+
+    bridge.store(point("process.cpu.utilization", 0.7))
+    page.clock.fast_forward(11_000)
+
+    expect(largest).to_have_text("70 %")

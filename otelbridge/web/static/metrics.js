@@ -180,6 +180,8 @@ async function load() {
   if (bad) throw new Error((main.error ?? more.error).message);
   drawn = more ? [...main.charts, more] : main.charts;
   show();
+  // A list that someone has open is left alone.
+  if (document.activeElement === service) return;
   const known = await (await fetch(`/services.json?${new URLSearchParams({ range: params.get("range") ?? "" })}`)).json();
   const chosen = service.dataset.chosen;
   const names = new Set([...known.services.map((one) => one.name), ...(chosen ? [chosen] : [])]);
@@ -191,6 +193,12 @@ if (place) {
     failed.textContent = `The charts could not be loaded: ${error.message}`;
     failed.hidden = false;
   });
+  // A range that moves with the clock moves on, unless someone is at work in it.
+  if (place.dataset.relative) {
+    setInterval(() => {
+      if (!document.hidden && !place.matches(":hover")) load().catch(() => {});
+    }, 10000);
+  }
   addEventListener("resize", () => charts.forEach((chart) => chart?.setSize({ width: chart.root.parentElement.clientWidth, height: 150 })));
   document.addEventListener("theme", show);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);

@@ -7,5 +7,6 @@ import "./brush.js";
 import "./complete.js";
 import "./copying.js";
 import "./traceback.js";
+import "./refresh.js";
 import "./themes.js";
 import "./trouble.js";

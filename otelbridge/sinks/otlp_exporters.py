@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import socket
 import sys
@@ -18,6 +19,8 @@ from otelbridge.sinks.otlp_trouble import RETRYABLE_GRPC, hear_everything
 
 if TYPE_CHECKING:
     from otelbridge.settings import Settings
+
+_logger = logging.getLogger(__name__)
 
 Signal = Literal["logs", "traces", "metrics"]
 
@@ -93,8 +96,10 @@ def build_exporter(signal: Signal, protocol: str, endpoint: str, headers: Mappin
         exporter = getattr(importlib.import_module(module), name)
         hear_everything()
         options: dict[str, Any] = {"endpoint": endpoint, "headers": dict(headers) or None}
-        if protocol == "grpc" and not os.environ.get(_RETRYABLE_VARIABLE):
-            options["retryable_error_codes"] = _retryable_codes()
+        if protocol == "grpc":
+            options["compression"] = _grpc_compression(signal)
+            if not os.environ.get(_RETRYABLE_VARIABLE):
+                options["retryable_error_codes"] = _retryable_codes()
         return exporter(**options)
 
 
@@ -125,6 +130,26 @@ def accepts_connections(endpoint: str, protocol: str, timeout: float) -> bool:
     except OSError:
         return False
     return True
+
+
+def _grpc_compression(signal: Signal) -> Any:
+    """Read ``OTEL_EXPORTER_OTLP_COMPRESSION`` and its like: ``gzip`` or ``none``.
+
+    The stock exporter raises for ``none``, which the specification allows, and for an empty value,
+    which it says counts as unset.
+    """
+    compression = importlib.import_module("grpc").Compression
+    for variable in (
+        f"OTEL_EXPORTER_OTLP_{signal.upper()}_COMPRESSION",
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
+    ):
+        value = os.environ.get(variable, "").strip().lower()
+        if not value:
+            continue
+        if value not in {"gzip", "none"}:
+            _logger.warning("%s is %r; allowed: gzip or none; none is used", variable, value)
+        return compression.Gzip if value == "gzip" else compression.NoCompression
+    return compression.NoCompression
 
 
 def _retryable_codes() -> frozenset[Any]:

@@ -208,6 +208,20 @@ def test_headers_reach_the_destination(protocol: str, otlp_receiver: OTLPReceive
     assert otlp_receiver.headers[-1]["x-tenant"] == "7"
 
 
+@pytest.mark.parametrize("compression", ["none", "gzip", "", "brotli"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_every_value_of_the_compression_variable_delivers(
+    protocol: str,
+    compression: str,
+    otlp_receiver: OTLPReceiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", compression)
+    with sending(otlp_receiver, protocol) as logger:
+        logger.info("however it is packed")
+    otlp_receiver.log("however it is packed")
+
+
 def options(**settings: Any) -> Settings:
     return read_settings({}, **settings)
 

@@ -33,6 +33,8 @@ MEGABYTE = 1_000_000
 MEMORY_TARGET = 250 * MEGABYTE
 BYTES_TARGET = 450
 RATES = {"logs": 10_000, "spans": 5_000}
+# A rate like the targets comes from some processes, each with one request under way.
+SENDERS = 10
 FILL_SEED = 77
 
 
@@ -87,7 +89,9 @@ def sustained(table: Table, protocol: str, signals: tuple[str, ...], seconds: fl
     with running_bridge() as bridge:
         cpu = bridge.cpu()
         loads = {
-            signal: start_load(bridge, protocol, signal, rate=RATES[signal], seconds=seconds)
+            signal: start_load(
+                bridge, protocol, signal, rate=RATES[signal], seconds=seconds, connections=SENDERS
+            )
             for signal in signals
         }
         outcomes = {signal: outcome_of(load) for signal, load in loads.items()}
@@ -168,7 +172,9 @@ def asked_meanwhile(table: Table, seconds: float) -> None:
     times: dict[str, list[float]] = {name: [] for name in paths}
     with running_bridge() as bridge:
         loads = [
-            start_load(bridge, "grpc", signal, rate=RATES[signal], seconds=seconds)
+            start_load(
+                bridge, "grpc", signal, rate=RATES[signal], seconds=seconds, connections=SENDERS
+            )
             for signal in RATES
         ]
         while any(load.poll() is None for load in loads):

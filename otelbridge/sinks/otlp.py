@@ -122,14 +122,14 @@ class Destination:
                 given up at once.
             reachable: what is known already of hosts and ports; what is found out is added.
         """
-        if self._failing or not self.delivered:
-            place = self.endpoint.removesuffix(f"/v1/{self.signal}")
-            if place not in reachable:
-                reachable[place] = accepts_connections(
-                    self.endpoint, self.protocol, deadline.remaining()
-                )
-            if not reachable[place]:
-                self.abort()
+        # Asked for even where the last batch was accepted: the destination may have gone since.
+        place = self.endpoint.removesuffix(f"/v1/{self.signal}")
+        if place not in reachable:
+            reachable[place] = accepts_connections(
+                self.endpoint, self.protocol, deadline.remaining()
+            )
+        if not reachable[place]:
+            self.abort()
         self._finishing.set()
 
     def patience(self, deadline: Deadline) -> float:

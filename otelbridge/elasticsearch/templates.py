@@ -1,10 +1,13 @@
 """The index templates: how the documents of each data stream are indexed.
 
-Every value of an attribute is indexed by its exact text, and as a number where it is one, whatever
-the first value was that the index saw: so a key that holds numbers here and texts there costs no
-document. Its words also go into one field for all, ``all_words``, where a bare word of a query is
-looked for. An object's keys become dotted names; beyond :data:`MOST_FIELDS` names, new ones are
-kept but not indexed.
+Every value of an attribute is indexed by its exact text and by its words, and as a number where the
+first value that the index saw was one: so a key that holds numbers here and texts there costs no
+document. An object's keys become dotted names; beyond :data:`MOST_FIELDS` fields, new ones are kept
+but not indexed.
+
+A bare word of a query is looked for in all fields of words, :data:`WORD_FIELDS`. One field that
+everything is copied to would be quicker, but where one key is another's beginning, ``user`` and
+``user.id``, Elasticsearch takes the longer one for a part of the shorter and refuses to copy it.
 
 Attributes of records, resources and scopes are ``passthrough`` fields: ``user`` finds
 ``attributes.user`` or, where no record has it, ``resource.attributes.user``.
@@ -23,13 +26,27 @@ from otelbridge.elasticsearch import names
 VERSION: Final = 1
 
 PRIORITY: Final = 300
-MOST_FIELDS: Final = 2000
-ALL_WORDS: Final = "all_words"
+MOST_FIELDS: Final = 3000
 ANALYZER: Final = "otelbridge_words"
 
 # Subfields. A name that no attribute is likely to end in: `a` and `a.as_text` cannot both be keys.
 AS_TEXT: Final = "as_text"
+AS_WORDS: Final = "as_words"
 ANY_CASE: Final = "any_case"
+
+# Where a bare word is looked for, as patterns.
+WORD_FIELDS: Final = (
+    "body.text",
+    "status.message",
+    "attributes.exception.message",
+    "attributes.exception.stacktrace",
+    f"attributes.*.{AS_WORDS}",
+    f"body.structured.*.{AS_WORDS}",
+    f"name.{AS_WORDS}",
+    f"event_name.{AS_WORDS}",
+    f"scope.name.{AS_WORDS}",
+    f"resource.attributes.service.name.{AS_WORDS}",
+)
 
 # Lucene takes no longer term: 32,766 bytes, of which a character has up to four.
 LONGEST_TERM: Final = 8191
@@ -132,7 +149,7 @@ def _settings(options: TemplateOptions) -> Mapping:
                 "total_fields": {"limit": MOST_FIELDS, "ignore_dynamic_beyond_limit": True},
                 "ignore_malformed": True,
             },
-            "query": {"default_field": [ALL_WORDS]},
+            "query": {"default_field": list(WORD_FIELDS)},
         },
         "analysis": analysis,
     }
@@ -144,26 +161,19 @@ def _settings(options: TemplateOptions) -> Mapping:
 def _keyword(*, words: bool = True) -> Mapping:
     mapping: Mapping = {"type": "keyword", "ignore_above": LONGEST_TERM}
     if words:
-        mapping["copy_to"] = ALL_WORDS
+        mapping["fields"] = {AS_WORDS: _text()}
     return mapping
 
 
 def _number(type: str, *, words: bool = True) -> Mapping:
-    mapping: Mapping = {
-        "type": type,
-        "ignore_malformed": True,
-        "fields": {AS_TEXT: {"type": "keyword", "ignore_above": LONGEST_TERM}},
-    }
+    fields = {AS_TEXT: _keyword(words=False)}
     if words:
-        mapping["copy_to"] = ALL_WORDS
-    return mapping
+        fields[AS_WORDS] = _text()
+    return {"type": type, "ignore_malformed": True, "fields": fields}
 
 
-def _text(*, words: bool = True) -> Mapping:
-    mapping: Mapping = {"type": "text", "analyzer": ANALYZER, "norms": False}
-    if words:
-        mapping["copy_to"] = ALL_WORDS
-    return mapping
+def _text() -> Mapping:
+    return {"type": "text", "analyzer": ANALYZER, "norms": False}
 
 
 def _alias(path: str) -> Mapping:
@@ -196,7 +206,7 @@ def _records() -> Mapping:
         "dynamic": True,
         "dynamic_templates": [
             *_dynamic("resource.attributes.*", words=False),
-            *_dynamic("scope.attributes.*"),
+            *_dynamic("scope.attributes.*", words=False),
             *_dynamic("attributes.*"),
         ],
         "properties": {
@@ -208,7 +218,6 @@ def _records() -> Mapping:
                     "namespace": {"type": "keyword"},
                 }
             },
-            ALL_WORDS: _text(words=False),
             "attributes": {"type": "passthrough", "dynamic": True, "priority": 30},
             "resource": {
                 "properties": {
@@ -297,7 +306,7 @@ def _attributes(**more: Mapping) -> Mapping:
 def _logs() -> Mapping:
     return {
         "dynamic_templates": [
-            *_dynamic_body(),
+            *_dynamic("body.structured.*"),
         ],
         "properties": {
             **_of_records(),
@@ -333,15 +342,6 @@ def _logs() -> Mapping:
             },
         },
     }
-
-
-def _dynamic_body() -> list[Mapping]:
-    """Rules for the values of a body that is an object: they are the message's words, too."""
-    rules = _dynamic("body.structured.*")
-    for rule in rules:
-        for content in rule.values():
-            content["mapping"]["copy_to"] = [ALL_WORDS, "body.text"]
-    return rules
 
 
 def _traces() -> Mapping:
@@ -429,6 +429,5 @@ def _dead_letters() -> Mapping:
             "uid": _ID,
             # The document as JSON text: kept whole, and never itself a reason to refuse it.
             "original": {"type": "keyword", "index": False, "doc_values": False},
-            ALL_WORDS: _text(words=False),
         },
     }

@@ -1,0 +1,258 @@
+"""Writing documents in bulk, and telling apart what became of each.
+
+A document is *stored*; or it is there already, from an earlier attempt; or the server had no room
+for it and may take it *later*; or it is *refused* for what it holds. A refused document is never
+tried again: it is written, as text and with the reason, to the data stream of dead letters.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from otelbridge.elasticsearch import names
+from otelbridge.elasticsearch.client import ElasticsearchError, explain, reason_of
+from otelbridge.elasticsearch.documents import Document, timestamp
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+# Of one request, before compression. The server's own limit is 100 MB; small ones are faster.
+MAX_REQUEST_BYTES: Final = 8 * 2**20
+# Of a refused document that is kept; beyond it lies what made the server refuse it.
+MAX_ORIGINAL_CHARS: Final = 8 * 2**20
+
+# Not the document's fault: too busy, shutting down, out of disk, not allowed, not set up.
+_LATER_STATUS: Final = frozenset({401, 403, 404, 408, 429, 502, 503, 504})
+_LATER_TYPES: Final = frozenset(
+    {
+        "cluster_block_exception",
+        "es_rejected_execution_exception",
+        "circuit_breaking_exception",
+        "unavailable_shards_exception",
+        "node_closed_exception",
+        "process_cluster_event_timeout_exception",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A document that will never be stored as it is.
+
+    Attributes:
+        type: Elasticsearch's name for what is wrong, such as ``document_parsing_exception``.
+        reason: its words.
+    """
+
+    document: Document
+    type: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of documents.
+
+    Attributes:
+        stored: how many were stored now, dead letters not counted.
+        duplicates: how many were there already.
+        refused: what was refused; there is a dead letter for each.
+        later: what may be stored later; dead letters among it.
+        error: why, where there is something in ``later``.
+        lost: refused documents whose dead letter was refused too.
+    """
+
+    stored: int = 0
+    duplicates: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+    later: list[Document] = field(default_factory=list)
+    error: ElasticsearchError | None = None
+    lost: list[Refusal] = field(default_factory=list)
+
+
+def write_documents(
+    client: Elasticsearch,
+    documents: Sequence[Document],
+    *,
+    url: str,
+    namespace: str,
+    max_bytes: int = MAX_REQUEST_BYTES,
+) -> Outcome:
+    """Try once to store documents, and dead letters for those that are refused.
+
+    Args:
+        client: reaches the server.
+        documents: in the order of their writing.
+        url: the server's address, for messages.
+        namespace: of the dead letters' data stream.
+        max_bytes: the size of one request; a larger document is sent alone.
+
+    Returns:
+        What became of each; a server that cannot be reached is told by ``error``, not raised.
+    """
+    outcome = _write(client, documents, url, max_bytes)
+    if not outcome.refused:
+        return outcome
+    letters = [dead_letter(refusal, namespace) for refusal in outcome.refused]
+    if outcome.error is not None and not outcome.error.temporary:
+        outcome.later += letters
+        return outcome
+    written = _write(client, letters, url, max_bytes)
+    outcome.later += written.later
+    outcome.error = written.error or outcome.error
+    outcome.lost = written.refused
+    return outcome
+
+
+def dead_letter(refusal: Refusal, namespace: str) -> Document:
+    """Write the document that tells of a refused one and holds it as text."""
+    document = refusal.document
+    original = _source(document).decode()
+    id = document.id or blake2b(original.encode(), digest_size=16).hexdigest()
+    if len(original) > MAX_ORIGINAL_CHARS:
+        original = f"{original[:MAX_ORIGINAL_CHARS]}…[cut: {len(original)} characters]"
+    source = {
+        "@timestamp": timestamp(time.time_ns()),
+        "data_stream": {
+            "type": "logs",
+            "dataset": names.DEAD_LETTER_DATASET,
+            "namespace": namespace,
+        },
+        "error": {"type": refusal.type, "reason": refusal.reason},
+        "target": document.stream,
+        "uid": id,
+        "original": original,
+    }
+    return Document(names.dead_letters(namespace), id, source)
+
+
+def _write(
+    client: Elasticsearch, documents: Sequence[Document], url: str, max_bytes: int
+) -> Outcome:
+    import elastic_transport
+    import elasticsearch
+
+    outcome = Outcome()
+    requests = deque(_requests(documents, max_bytes))
+    while requests:
+        request = requests.popleft()
+        try:
+            answer = client.bulk(
+                operations=request.lines,
+                require_data_stream=True,
+                filter_path=["errors", "items.*.status", "items.*.error"],
+            )
+        except elasticsearch.ApiError as error:
+            if error.status_code not in {400, 413}:
+                outcome.error = explain(error, url)
+            elif len(request.documents) > 1:
+                # One document must not take the others with it.
+                requests.extendleft(reversed(request.halves()))
+                continue
+            else:
+                type, reason = reason_of(error.body)
+                too_large = "larger than the server takes" if error.status_code == 413 else ""
+                outcome.refused.append(
+                    Refusal(
+                        request.documents[0],
+                        type or f"http_{error.status_code}",
+                        reason or too_large,
+                    )
+                )
+                continue
+        except elastic_transport.TransportError as error:
+            outcome.error = explain(error, url)
+        else:
+            _sort(request.documents, answer.body, outcome, url)
+            continue
+        # The next request would fare no better.
+        outcome.later += request.documents
+        for request in requests:
+            outcome.later += request.documents
+        break
+    return outcome
+
+
+def _sort(documents: list[Document], answer: Any, outcome: Outcome, url: str) -> None:
+    """Put each document where its part of the answer says."""
+    if not answer["errors"]:
+        outcome.stored += len(documents)
+        return
+    for document, item in zip(documents, answer["items"], strict=True):
+        result = item["create"]
+        status = result["status"]
+        if status < 300:
+            outcome.stored += 1
+            continue
+        if status == 409:
+            outcome.duplicates += 1
+            continue
+        type, reason = reason_of(result)
+        if status in _LATER_STATUS or type in _LATER_TYPES:
+            outcome.later.append(document)
+            outcome.error = _later_error(document, status, type, reason, url)
+        else:
+            outcome.refused.append(Refusal(document, type or f"http_{status}", reason))
+
+
+def _later_error(
+    document: Document, status: int, type: str, reason: str, url: str
+) -> ElasticsearchError:
+    if status == 404:
+        return ElasticsearchError(
+            f"{url} has no data stream {document.stream} and no template for it: "
+            "run `otelbridge setup`"
+        )
+    if status in {401, 403} and type != "cluster_block_exception":
+        return ElasticsearchError(f"{url} does not allow it ({status}): {reason or type}")
+    return ElasticsearchError(f"{url} has no room ({status}): {reason or type}", temporary=True)
+
+
+@dataclass(slots=True)
+class _Request:
+    documents: list[Document]
+    lines: list[bytes]
+
+    def halves(self) -> list[_Request]:
+        middle = len(self.documents) // 2
+        return [
+            _Request(self.documents[:middle], self.lines[: 2 * middle]),
+            _Request(self.documents[middle:], self.lines[2 * middle :]),
+        ]
+
+
+def _requests(documents: Sequence[Document], max_bytes: int) -> Iterator[_Request]:
+    request, size = _Request([], []), 0
+    for document in documents:
+        action: dict[str, Any] = {"_index": document.stream}
+        if document.id is not None:
+            action["_id"] = document.id
+        if document.dynamic_templates:
+            action["dynamic_templates"] = document.dynamic_templates
+        lines = orjson.dumps({"create": action}), _source(document)
+        added = len(lines[0]) + len(lines[1]) + 2
+        if request.documents and size + added > max_bytes:
+            yield request
+            request, size = _Request([], []), 0
+        request.documents.append(document)
+        request.lines += lines
+        size += added
+    if request.documents:
+        yield request
+
+
+def _source(document: Document) -> bytes:
+    try:
+        return orjson.dumps(document.source)
+    except TypeError:
+        # A lone surrogate or a number beyond 64 bits: whether it can be stored is for the server
+        # to say.
+        return json.dumps(document.source, default=str).encode()

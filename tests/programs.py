@@ -28,15 +28,10 @@ def run_program(program: str, timeout: float = 60.0, **environ: str) -> Ended:
         timeout: seconds after which it counts as hanging.
         environ: variables besides the process's own.
     """
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("OTEL_", "OTELBRIDGE_", "FLASK_", "PYTHONWARNINGS"))
-    }
     started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
-        env={**inherited, **environ},
+        env=_environment(environ),
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -50,3 +45,24 @@ def finish(program: str, timeout: float = 60.0, **environ: str) -> Ended:
     ended = run_program(program, timeout, **environ)
     assert ended.code == 0, ended.err
     return ended
+
+
+def start_program(program: str, **environ: str) -> subprocess.Popen[str]:
+    """Start a program that is spoken with through its standard input and output."""
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env=_environment(environ),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _environment(environ: dict[str, str]) -> dict[str, str]:
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("OTEL_", "OTELBRIDGE_", "FLASK_", "PYTHONWARNINGS"))
+    }
+    return {**inherited, **environ}

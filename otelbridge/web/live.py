@@ -23,7 +23,7 @@ PAUSE_SECONDS = 0.2
 # A proxy that hears nothing hangs up, and a browser that left is noticed by a write only.
 KEEP_ALIVE_SECONDS = 10.0
 # More than this at once is not read by anyone; the page says how many it left out.
-LARGEST_EVENT = 200
+LARGEST_EVENT = 500
 # Records since the page was made, or since the connection broke: a page's, and a script's.
 LARGEST_CATCH_UP = 500
 LARGEST_WHOLE_CATCH_UP = 20_000

@@ -29,6 +29,12 @@ def test_facets_count_the_values_of_any_field(store):
     }
 
 
+def test_a_level_that_came_as_a_number_only_has_its_usual_name(store):
+    store.put(log(severity_number=17, severity_text=""), log(severity_number=0, severity_text=""))
+    [facet] = store.log_facets(None, EVER, ["log.level"])
+    assert facet.values == [("ERROR", 1)]
+
+
 def test_every_facet_value_is_found_by_a_query_for_it(store):
     store.put(
         *(log(attributes={"user": f"user {n % 3}", "n": n % 2, "yes": True}) for n in range(12)),

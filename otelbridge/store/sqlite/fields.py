@@ -115,7 +115,7 @@ def _column(signal: Signal, field: Field) -> _Getter:
     if field.kind == "level":
         number = places["severity_number"]
         return lambda row, attributes, known: (
-            (schema.severity_name(row[number]) if row[place] is None else row[place]) or None
+            row[place] or schema.severity_name(row[number]) or None
         )
     if field.kind == "id":
         return lambda row, attributes, known: None if row[place] is None else row[place].hex()

@@ -10,6 +10,8 @@ import pytest
 if TYPE_CHECKING:
     from otlp_receiver import OTLPReceiver
 
+pytest_plugins = ["tests.testbed.fixtures"]
+
 
 @pytest.fixture
 def otlp_receiver() -> Iterator[OTLPReceiver]:

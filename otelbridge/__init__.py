@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from otelbridge.records.formatter import JsonFormatter
     from otelbridge.records.streams import capture_output, release_output
     from otelbridge.sinks.console import ConsoleHandler
+    from otelbridge.sinks.elasticsearch import ElasticsearchHandler
     from otelbridge.sinks.file import FileHandler
     from otelbridge.sinks.udp import UDPHandler
     from otelbridge.telemetry import Instrumentation, instrument, shutdown
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ConsoleHandler",
+    "ElasticsearchHandler",
     "FileHandler",
     "Instrumentation",
     "JsonFormatter",
@@ -38,6 +40,7 @@ __all__ = [
 
 _MODULES = {
     "ConsoleHandler": "otelbridge.sinks.console",
+    "ElasticsearchHandler": "otelbridge.sinks.elasticsearch",
     "FileHandler": "otelbridge.sinks.file",
     "Instrumentation": "otelbridge.telemetry",
     "JsonFormatter": "otelbridge.records.formatter",

@@ -10,7 +10,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.metrics.export import MetricExportResult, MetricReader, MetricsData
 
 if TYPE_CHECKING:
-    from otelbridge.sinks.otlp import Destination
+    from otelbridge.sinks.destination import Destination
 
 
 class IntervalReader(MetricReader):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import logging
 import os
 import threading
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opentelemetry import _logs, metrics, trace
@@ -27,7 +29,7 @@ from opentelemetry.util._importlib_metadata import entry_points
 
 from otelbridge.metric_reader import IntervalReader
 from otelbridge.sinks import otlp_exporters
-from otelbridge.sinks.otlp import Destination
+from otelbridge.sinks.otlp import OTLPDestination
 from otelbridge.sinks.otlp_trouble import TroubleReport
 from otelbridge.sinks.queue import DEFAULT_BATCH_SIZE, DEFAULT_CAPACITY, BatchQueue, Deadline
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from otelbridge.settings import Settings
+    from otelbridge.sinks.destination import Destination
     from otelbridge.sinks.otlp_exporters import Signal
 
 _logger = logging.getLogger(__name__)
@@ -108,12 +111,12 @@ class Pipeline:
         tracer_provider: the global one.
         logger_provider: the global one; ``None`` if log records have no OpenTelemetry way out.
         meter_provider: the global one.
-        destinations: where ours send to, by signal.
+        destinations: where ours send to.
     """
 
     def __init__(self, settings: Settings, resource: Resource) -> None:
         """Build what the settings and the standard variables ask for, and make it global."""
-        self.destinations: dict[Signal, Destination] = {}
+        self.destinations: list[Destination] = []
         self._settings = settings
         self._report = TroubleReport()
         self._own: list[Any] = []
@@ -156,7 +159,7 @@ class Pipeline:
         deadline = Deadline(timeout)
         reachable: dict[str, bool] = {}
         # All are told first, so that they end side by side.
-        for destination in self.destinations.values():
+        for destination in self.destinations:
             destination.finish(deadline, reachable)
         for waiting in self._waiting():
             waiting.close()
@@ -168,7 +171,7 @@ class Pipeline:
                     provider.shutdown(timeout_millis=1)
             else:
                 provider.shutdown()
-        for destination in self.destinations.values():
+        for destination in self.destinations:
             destination.close()
         return self._dropped() == lost
 
@@ -195,7 +198,7 @@ class Pipeline:
         self._held = []
         otlp_exporters.building = threading.Lock()
         self._report.start_afresh()
-        for destination in self.destinations.values():
+        for destination in self.destinations:
             destination.start_afresh()
         for queue in self._queues:
             queue.start_afresh()
@@ -211,7 +214,7 @@ class Pipeline:
 
     def after_patching(self) -> None:
         """Go on, with what gevent has made of threads and sockets."""
-        for destination in self.destinations.values():
+        for destination in self.destinations:
             destination.change_threading()
         for queue in self._queues:
             queue.change_threading()
@@ -222,23 +225,37 @@ class Pipeline:
         return [*self._queues, *([self._reader] if self._reader is not None else [])]
 
     def _dropped(self) -> int:
-        return sum(destination.dropped for destination in self.destinations.values())
+        return sum(destination.dropped for destination in self.destinations)
 
     def _destination(self, signal: Signal, name: str) -> Destination:
-        protocol = _OTLP_NAMES.get(name)
-        destination = Destination(signal, self._settings, self._report, protocol)
-        self.destinations[signal] = destination
+        destination: Destination
+        if name == "elasticsearch":
+            # Imported here: without that sink nothing of it need be there.
+            from otelbridge.sinks.elasticsearch import ElasticsearchDestination
+
+            destination = ElasticsearchDestination(signal, self._settings, self._report)
+        else:
+            protocol = _OTLP_NAMES.get(name)
+            destination = OTLPDestination(signal, self._settings, self._report, protocol)
+        self.destinations.append(destination)
         return destination
 
     def _queue(self, signal: Literal["logs", "traces"], name: str, success: Any) -> BatchQueue:
         prefix, delay = _QUEUES[signal]
         given = read_milliseconds(f"{prefix}_SCHEDULE_DELAY")
+        bounded: dict[str, Any] = {}
+        if name == "elasticsearch":
+            from otelbridge.sinks.elasticsearch import QUEUE_BYTES
+            from otelbridge.sinks.elasticsearch_records import weigh
+
+            bounded = {"weigh": weigh, "max_bytes": QUEUE_BYTES}
         queue = BatchQueue(
             self._destination(signal, name),
             success,
             delay=delay if given is None else given,
             batch_size=read_count(f"{prefix}_MAX_EXPORT_BATCH_SIZE", DEFAULT_BATCH_SIZE),
             capacity=read_count(f"{prefix}_MAX_QUEUE_SIZE", DEFAULT_CAPACITY),
+            **bounded,
         )
         self._queues.append(queue)
         return queue
@@ -249,7 +266,7 @@ class Pipeline:
             return current
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         for name in exporter_names("traces", self._settings):
-            if name.startswith("otlp"):
+            if name.startswith("otlp") or name == "elasticsearch":
                 queue = self._queue("traces", name, SpanExportResult.SUCCESS)
                 provider.add_span_processor(QueueSpanProcessor(queue))
             else:
@@ -268,10 +285,10 @@ class Pipeline:
         if not names:
             return None
         provider = LoggerProvider(
-            resource=resource, shutdown_on_exit=False, log_record_limits=_log_limits()
+            resource=resource, shutdown_on_exit=False, log_record_limits=log_limits()
         )
         for name in names:
-            if name.startswith("otlp"):
+            if name.startswith("otlp") or name == "elasticsearch":
                 queue = self._queue("logs", name, LogRecordExportResult.SUCCESS)
                 provider.add_log_record_processor(LogProcessor(queue))
             else:
@@ -325,14 +342,31 @@ _OTLP_NAMES: Final = {
 
 
 def exporter_names(signal: Signal, settings: Settings) -> list[str]:
-    """List the exporters of a signal: ``OTEL_LOGS_EXPORTER`` and so on, else the otlp sink.
+    """List the exporters of a signal: ``OTEL_LOGS_EXPORTER`` and so on, else the sinks.
 
-    ``none`` is the empty list, as OpenTelemetry's specification has it.
+    ``none`` is the empty list, as OpenTelemetry's specification has it. Elasticsearch gets logs
+    and spans; metrics reach it by way of the Collector.
     """
     text = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip()
     if not text:
-        return ["otlp"] if "otlp" in settings.sinks else []
-    return [name.strip() for name in text.split(",") if name.strip() not in {"", "none"}]
+        names = [name for name in settings.sinks if name in {"otlp", "elasticsearch"}]
+    else:
+        names = [name.strip() for name in text.split(",") if name.strip() not in {"", "none"}]
+    if "elasticsearch" in names and (signal == "metrics" or not _has_elasticsearch()):
+        names.remove("elasticsearch")
+    return names
+
+
+@cache
+def _has_elasticsearch() -> bool:
+    """Tell whether the elasticsearch sink can work; if not, the program's log says so."""
+    if importlib.util.find_spec("elasticsearch") is not None:
+        return True
+    _logger.warning(
+        "the elasticsearch sink is left out: its client is not installed: "
+        "pip install 'otelbridge[elasticsearch]'"
+    )
+    return False
 
 
 def _load_exporter(group: str, name: str) -> Any:
@@ -362,7 +396,7 @@ def read_count(variable: str, default: int) -> int:
     return number
 
 
-def _log_limits() -> LogRecordLimits:
+def log_limits() -> LogRecordLimits:
     """Set no limit on a record's attributes, unless the standard variables do."""
     counted = any(
         os.environ.get(name)

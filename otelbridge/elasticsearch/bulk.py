@@ -141,11 +141,12 @@ def _write(
     import elasticsearch
 
     outcome = Outcome()
+    bulk: Any = client.bulk  # takes JSON that is ready, too
     requests = deque(_requests(documents, max_bytes))
     while requests:
         request = requests.popleft()
         try:
-            answer = client.bulk(
+            answer = bulk(
                 operations=request.lines,
                 require_data_stream=True,
                 filter_path=["errors", "items.*.status", "items.*.error"],

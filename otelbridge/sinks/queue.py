@@ -6,13 +6,13 @@ import os
 import threading
 import time
 from collections import deque
-from itertools import islice
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 if TYPE_CHECKING:
-    from otelbridge.sinks.otlp import Destination
+    from otelbridge.sinks.destination import Destination
 
 DEFAULT_CAPACITY: Final = 16_384
 DEFAULT_BATCH_SIZE: Final = 512
@@ -35,6 +35,8 @@ class BatchQueue:
         delay: float,
         batch_size: int = DEFAULT_BATCH_SIZE,
         capacity: int = DEFAULT_CAPACITY,
+        weigh: Callable[[Any], int] | None = None,
+        max_bytes: int = 0,
     ) -> None:
         """Make an empty queue.
 
@@ -44,13 +46,19 @@ class BatchQueue:
             delay: seconds a record may wait for others to be sent with.
             batch_size: how many records are sent at once; so many are sent without delay.
             capacity: how many records are kept; the oldest makes room for the newest.
+            weigh: tells the bytes of a record; without it only the number of records is bounded.
+            max_bytes: how many bytes of records are kept, where they are weighed.
         """
         self.destination = destination
         self._success = success
         self._delay = delay
         self._capacity = max(1, capacity)
         self._batch_size = max(1, min(batch_size, self._capacity))
+        self._weigh = weigh
+        self._max_bytes = max_bytes
         self._records: deque[Any] = deque()
+        self._weights: deque[int] = deque()
+        self._bytes = 0
         self._taken = self._done = 0
         self._hurry = self._closed = False
         self._generation = 0
@@ -60,24 +68,29 @@ class BatchQueue:
         """Take a record; never waits for the destination."""
         if self._pid != os.getpid():
             self.start_afresh()
+        weight = 0 if self._weigh is None else self._weigh(record)
+        lost, reason = 0, "the queue is full"
         with self._changed:
             if self._closed:
-                lost: str | None = "the program had ended its telemetry"
+                lost, reason = 1, "the program had ended its telemetry"
             else:
-                lost = None
                 self._taken += 1
                 self._records.append(record)
+                self._weights.append(weight)
+                self._bytes += weight
                 waiting = len(self._records)
-                if waiting > self._capacity:
-                    self._records.popleft()
+                while len(self._records) > self._capacity or (
+                    self._bytes > self._max_bytes and len(self._records) > 1
+                ):
+                    self._pop()
                     self._done += 1
-                    lost = "the queue is full"
+                    lost += 1
                 if self._thread is None:
                     self._start_thread()
                 if waiting == 1 or waiting == self._batch_size:
                     self._changed.notify_all()
-        if lost is not None:
-            self.destination.give_up(1, lost)
+        if lost:
+            self.destination.give_up(lost, reason)
 
     def flush(self, timeout: float) -> bool:
         """Send without delay what has been taken so far.
@@ -115,7 +128,7 @@ class BatchQueue:
             thread.join(timeout)
         with self._changed:
             left = self._taken - self._done
-            self._records.clear()
+            self._clear()
             self._generation += 1
         if left:
             self.destination.give_up(left, "the program ended first")
@@ -135,9 +148,18 @@ class BatchQueue:
 
     def start_afresh(self) -> None:
         """Forget what belongs to the parent process, in the child after a fork."""
-        self._records.clear()
+        self._clear()
         self._taken = self._done = 0
         self._prepare_process()
+
+    def _pop(self) -> Any:
+        self._bytes -= self._weights.popleft()
+        return self._records.popleft()
+
+    def _clear(self) -> None:
+        self._records.clear()
+        self._weights.clear()
+        self._bytes = 0
 
     def _prepare_process(self) -> None:
         self._pid = os.getpid()
@@ -195,10 +217,7 @@ class BatchQueue:
         if self._generation != generation or not self._records:
             return None
         size = min(self._batch_size, len(self._records))
-        batch = list(islice(self._records, size))
-        for _ in range(size):
-            self._records.popleft()
-        return batch
+        return [self._pop() for _ in range(size)]
 
     def _send(self, batch: list[Any]) -> None:
         try:

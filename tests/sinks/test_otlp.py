@@ -38,14 +38,14 @@ def sending(receiver: OTLPReceiver, protocol: str, **settings: Any) -> Iterator[
     from opentelemetry.sdk.resources import Resource
 
     from otelbridge.pipeline import LogProcessor
-    from otelbridge.sinks.otlp import Destination
+    from otelbridge.sinks.otlp import OTLPDestination
     from otelbridge.sinks.otlp_trouble import TroubleReport
     from otelbridge.sinks.queue import BatchQueue
 
     options = read_settings(
         {}, otlp_protocol=protocol, otlp_endpoint=receiver.endpoint(protocol), **settings
     )
-    destination = Destination("logs", options, TroubleReport())
+    destination = OTLPDestination("logs", options, TroubleReport())
     queue = BatchQueue(destination, LogRecordExportResult.SUCCESS, delay=0.05)
     provider = LoggerProvider(
         resource=Resource({"service.name": "test"}),

@@ -15,8 +15,13 @@ def open_store(settings: Settings) -> Store:
     """Make the store that ``OTELBRIDGE_STORE`` names; the caller opens it.
 
     Args:
-        settings: ``store``, ``retention`` (seconds) and ``retention_bytes`` are read.
+        settings: ``store``, ``retention`` (seconds) and ``retention_bytes`` are read, and for a
+            cluster how to sign in to it.
     """
+    if not settings.store.startswith(_SQLITE):
+        from otelbridge.store.elasticsearch import ElasticsearchStore
+
+        return ElasticsearchStore(settings)
     from otelbridge.store.sqlite import SQLiteStore
 
     # SQLAlchemy's convention: three slashes before a relative path, four before an absolute one.

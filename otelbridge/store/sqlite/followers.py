@@ -60,6 +60,10 @@ class Followers:
         self._lock = threading.Lock()
         self._all: weakref.WeakSet[Follower] = weakref.WeakSet()
 
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._all)
+
     def follow(self) -> Follower:
         """Follow from now on."""
         follower = Follower()

@@ -128,7 +128,12 @@ class Writer:
                     self._end_expiring()
                     return
             if group:
-                self._write(group)
+                try:
+                    self._write(group)
+                except Exception as error:
+                    # The thread outlives every fault: without it, later writes would wait for ever.
+                    _log.exception("a write failed in a way that is not known")
+                    _answer(group, [StoreUnavailableError(f"the write failed: {error}")] * len(group))
                 with self._wake:
                     self._waiting_bytes -= sum(item.size for item in group)
                     self.pending -= sum(len(item.batch) for item in group)
@@ -215,12 +220,14 @@ class Writer:
             if self._expiry.work(self._connection):
                 self._inserter.sets.forget()
                 self._inserter.points.forget()
-        except sqlite3.Error as error:
+        except Exception as error:
             with contextlib.suppress(sqlite3.Error):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
             self._expiry.postpone()
-            _log.warning("old records could not be removed: %s", error)
+            # What SQLite says is enough for its own errors; any other is a fault of ours.
+            ours = not isinstance(error, sqlite3.Error)
+            _log.warning("old records could not be removed: %s", error, exc_info=ours)
         if self._expiring:
             with self._wake:
                 if self._expiry.seconds_until_due() > 0:

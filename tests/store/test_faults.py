@@ -287,3 +287,19 @@ def test_closing_does_not_wait_for_a_long_search(tmp_path):
                 await searching
 
         store.run(close_during_search())
+
+
+def test_a_fault_of_ours_in_the_writers_thread_refuses_one_write_and_not_the_next(store):
+    heard = store._writer._committed
+
+    def fail(arrivals):
+        store._writer._committed = heard
+        raise RuntimeError("a follower broke")
+
+    store._writer._committed = fail
+    record = with_uid(log())
+    with pytest.raises(StoreUnavailableError, match="a follower broke"):
+        store.put(record)
+    # Sent again as the refusal asks, it is known already and stored once.
+    store.put(record, log())
+    assert store.count_logs(None, EVER) == 2

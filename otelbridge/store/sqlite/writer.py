@@ -131,9 +131,11 @@ class Writer:
                 try:
                     self._write(group)
                 except Exception as error:
-                    # The thread outlives every fault: without it, later writes would wait for ever.
+                    # Without this thread every later write would wait for ever.
                     _log.exception("a write failed in a way that is not known")
-                    _answer(group, [StoreUnavailableError(f"the write failed: {error}")] * len(group))
+                    _answer(
+                        group, [StoreUnavailableError(f"the write failed: {error}")] * len(group)
+                    )
                 with self._wake:
                     self._waiting_bytes -= sum(item.size for item in group)
                     self.pending -= sum(len(item.batch) for item in group)

@@ -146,13 +146,17 @@ class DatagramReader:
         return records
 
     def _sender(self, fields: dict[str, Any], address: Address) -> str:
-        """Name the sender; a datagram that does not say takes the name its address last had."""
+        """Name the sender; a datagram that does not say takes the name its address last had.
+
+        Numbers run for each process, and workers may be given one node name between them: the
+        process id is part of the name.
+        """
         node = fields.get(SERVICE_NODE_NAME)
+        pid = f" pid {str(fields[PROCESS_PID])[:20]}" if PROCESS_PID in fields else ""
         if isinstance(node, str) and node:
-            name = node[:256]
-        elif PROCESS_PID in fields:
-            host = str(fields.get(HOST_NAME, address[0]))[:256]
-            name = f"{host} pid {str(fields[PROCESS_PID])[:20]} ({_shown(address)})"
+            name = f"{node[:256]}{pid}"
+        elif pid:
+            name = f"{str(fields.get(HOST_NAME, address[0]))[:256]}{pid} ({_shown(address)})"
         else:
             return self._names.get(address) or _shown(address)
         if self._names.get(address) != name:

@@ -150,6 +150,18 @@ def test_a_sender_is_known_by_its_node_name_wherever_it_sends_from():
     assert (senders["n"].received, senders["n"].lost) == (3, 2)
 
 
+def test_processes_that_share_a_node_name_are_counted_apart():
+    senders = {}
+    reader = DatagramReader(ReceiverCounters("UDP"), senders)
+    for number in (1, 2, 3):
+        for pid in (7, 8):
+            read(reader, {"service.node.name": "n", "process.pid": pid, "event.sequence": number})
+    assert [(known.sender, known.received, known.lost) for known in senders.values()] == [
+        ("n pid 7", 3, 0),
+        ("n pid 8", 3, 0),
+    ]
+
+
 def test_without_a_node_name_host_process_and_address_tell_senders_apart():
     senders = {}
     reader = DatagramReader(ReceiverCounters("UDP"), senders)

@@ -241,8 +241,6 @@ class Pipeline:
         return destination
 
     def _queue(self, signal: Literal["logs", "traces"], name: str, success: Any) -> BatchQueue:
-        prefix, delay = _QUEUES[signal]
-        given = read_milliseconds(f"{prefix}_SCHEDULE_DELAY")
         bounded: dict[str, Any] = {}
         if name == "elasticsearch":
             from otelbridge.sinks.elasticsearch import QUEUE_BYTES
@@ -252,9 +250,7 @@ class Pipeline:
         queue = BatchQueue(
             self._destination(signal, name),
             success,
-            delay=delay if given is None else given,
-            batch_size=read_count(f"{prefix}_MAX_EXPORT_BATCH_SIZE", DEFAULT_BATCH_SIZE),
-            capacity=read_count(f"{prefix}_MAX_QUEUE_SIZE", DEFAULT_CAPACITY),
+            **queue_options(signal),
             **bounded,
         )
         self._queues.append(queue)
@@ -332,6 +328,18 @@ _QUEUES: Final = {
     "logs": ("OTEL_BLRP", LOG_DELAY_SECONDS),
     "traces": ("OTEL_BSP", SPAN_DELAY_SECONDS),
 }
+
+
+def queue_options(signal: Literal["logs", "traces"]) -> dict[str, Any]:
+    """Read a queue's delay, batch size and capacity from the standard variables."""
+    prefix, delay = _QUEUES[signal]
+    given = read_milliseconds(f"{prefix}_SCHEDULE_DELAY")
+    return {
+        "delay": delay if given is None else given,
+        "batch_size": read_count(f"{prefix}_MAX_EXPORT_BATCH_SIZE", DEFAULT_BATCH_SIZE),
+        "capacity": read_count(f"{prefix}_MAX_QUEUE_SIZE", DEFAULT_CAPACITY),
+    }
+
 
 # Names for OTEL_LOGS_EXPORTER and its like that fix the protocol, as in the Python SDK.
 _OTLP_NAMES: Final = {

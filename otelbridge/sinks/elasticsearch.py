@@ -207,7 +207,7 @@ class ElasticsearchHandler(OTLPHandler):
         # Imported here, in the thread that sets logging up, and not while a record is sent.
         from opentelemetry.sdk._logs import LoggerProvider
 
-        from otelbridge.pipeline import LOG_DELAY_SECONDS, LogProcessor, log_limits
+        from otelbridge.pipeline import LogProcessor, log_limits, queue_options
         from otelbridge.resource import build_resource
 
         environ = {
@@ -230,7 +230,11 @@ class ElasticsearchHandler(OTLPHandler):
         self._report = TroubleReport()
         self.destination = ElasticsearchDestination("logs", settings, self._report)
         self._queue = BatchQueue(
-            self.destination, None, delay=LOG_DELAY_SECONDS, weigh=weigh, max_bytes=QUEUE_BYTES
+            self.destination,
+            None,
+            weigh=weigh,
+            max_bytes=QUEUE_BYTES,
+            **queue_options("logs"),
         )
         self._own = LoggerProvider(
             resource=build_resource(settings),
@@ -267,7 +271,9 @@ class ElasticsearchHandler(OTLPHandler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Pass a record on if the filters let it through; not what the sending itself logs."""
-        return not overhear(record) and super().handle(record)
+        if overhear(record) or (self._closed and record.name.startswith("otelbridge.sinks.")):
+            return False  # at the end, what is said of records given up must not be one more
+        return super().handle(record)
 
     def flush(self, timeout: float = _FLUSH_SECONDS) -> None:
         """Send what is queued; does not wait for a server that is in trouble.

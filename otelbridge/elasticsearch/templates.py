@@ -34,6 +34,9 @@ AS_TEXT: Final = "as_text"
 AS_WORDS: Final = "as_words"
 ANY_CASE: Final = "any_case"
 
+# In the mapping's ``meta``: whether a metric is a gauge or a counter.
+METRIC_KIND: Final = "metric_kind"
+
 # Where a bare word is looked for, as patterns.
 WORD_FIELDS: Final = (
     "body.text",
@@ -66,7 +69,7 @@ class TemplateOptions:
         logsdb: use index mode ``logsdb``: smaller, and the documents are put together again from
             what is indexed when they are read.
         without: of :data:`MAY_LACK` what the server lacks. Histograms and summaries are then kept
-            but not indexed; words are split as the ``standard`` tokenizer does.
+            as texts; words are split as the ``standard`` tokenizer does.
     """
 
     retention: float
@@ -367,7 +370,8 @@ def _traces() -> Mapping:
 
 
 def _metrics(options: TemplateOptions) -> Mapping:
-    kept: Mapping = {"type": "object", "enabled": False}
+    # Takes an object and keeps it in one field.
+    kept: Mapping = {"type": "flattened", "ignore_above": LONGEST_TERM}
     histogram: Mapping = {"type": "histogram", "ignore_malformed": True}
     summary: Mapping = {
         "type": "aggregate_metric_double",
@@ -386,6 +390,8 @@ def _metrics(options: TemplateOptions) -> Mapping:
             f"{kind}_{type}": {
                 "type": type,
                 "time_series_metric": kind,
+                # What field capabilities tell of a data stream that is no time series.
+                "meta": {METRIC_KIND: kind},
                 "ignore_malformed": True,
             }
             for kind in ("gauge", "counter")

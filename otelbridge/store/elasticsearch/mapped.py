@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from otelbridge.elasticsearch.templates import ANY_CASE, AS_TEXT, AS_WORDS
+from otelbridge.elasticsearch.templates import ANY_CASE, AS_TEXT, AS_WORDS, METRIC_KIND
 
 _SUBFIELDS: Final = (AS_TEXT, AS_WORDS, ANY_CASE)
 _NUMBERS: Final = frozenset(
@@ -58,14 +58,7 @@ class MappedFields:
             if "text" in types and path.startswith(prefixes)
         ]
 
-    def metric_type(self, path: str) -> str | None:
-        """``gauge``, ``counter`` or another that the mapping says; ``None`` if it says none."""
-        for capability in self._capabilities.get(path, {}).values():
-            found = capability.get("time_series_metric")
-            if found:
-                return str(found)
-        return None
-
-    def type_of(self, path: str) -> str | None:
-        """One of the types that the field is indexed as."""
-        return next(iter(self._types.get(path, ())), None)
+    def is_counter(self, path: str) -> bool:
+        """Whether the mapping says that a metric counts up."""
+        found = self._capabilities.get(path, {}).values()
+        return any("counter" in one.get("meta", {}).get(METRIC_KIND, ()) for one in found)

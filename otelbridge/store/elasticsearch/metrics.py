@@ -103,7 +103,7 @@ def read_metrics(
                 value,
             )
         )
-    counts = server.fields("metrics").metric_type(path) == "counter"
+    counts = server.fields("metrics").is_counter(path)
     listed = [
         shown
         for series in found.values()

@@ -58,6 +58,8 @@ class ElasticsearchStore:
         self._server: Server | None = None
         self._followers = Followers()
         self._polling: asyncio.Task[None] | None = None
+        # Set while there has been a look that the next one can be compared with.
+        self.following = asyncio.Event()
         self._counts = threading.Lock()
         self._duplicates = 0
         self._pending = 0
@@ -154,12 +156,14 @@ class ElasticsearchStore:
         while True:
             if not len(self._followers):
                 arriving = None
+                self.following.clear()
             else:
                 if arriving is None:
                     arriving = Arriving(self._open_server)
                 # A server that is away for a while is asked again.
                 with contextlib.suppress(StoreError):
                     arrivals = await asyncio.to_thread(arriving.look)
+                    self.following.set()
                     if arrivals is not None:
                         self._followers.tell(arrivals)
             await asyncio.sleep(_POLL_SECONDS)

@@ -23,7 +23,7 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "host": ("127.0.0.1", "0.0.0.0", "::1"),  # noqa: S104 (offered, not bound)
     "retention": ("1d", "7d", "30d"),
     "retention_bytes": ("1GB", "5GB", "20GB"),
-    "sinks": ("otlp", "udp", "file", "console"),
+    "sinks": ("otlp", "udp", "elasticsearch", "file", "console"),
     "request_log": ("true", "false"),
     "capture_output": ("true", "false"),
 }

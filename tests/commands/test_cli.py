@@ -94,7 +94,7 @@ def complete(words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("otelbridge se", ["serve", "search"]),
+        ("otelbridge se", ["serve", "setup", "search"]),
         ("otelbridge serve --web", ["--web-port"]),
         ("otelbridge run --sinks otlp,u", ["otlp,udp"]),
         ("otelbridge run --otlp-protocol http/", ["http/protobuf", "http/json"]),

@@ -1,0 +1,176 @@
+"""``otelbridge setup`` on a real server, and what it says where it cannot."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from otelbridge.cli import cli
+from otelbridge.elasticsearch.client import make_client
+from otelbridge.settings import read_settings
+
+WITHOUT = ["--without", "histogram", "--without", "aggregate_metric_double"]
+
+
+def setup(url: str, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["setup", "--elasticsearch-url", url, *arguments])
+
+
+def test_it_says_what_it_changed_and_the_second_time_that_there_is_nothing_to_do(
+    elasticsearch_url: str,
+) -> None:
+    client = make_client(read_settings({}), url=elasticsearch_url)
+    client.options(ignore_status=404).indices.delete_index_template(name="traces-otelbridge.otel")
+
+    first = setup(elasticsearch_url, *WITHOUT)
+    second = setup(elasticsearch_url, *WITHOUT, "--json")
+
+    assert first.exit_code == 0, first.output
+    assert "+ index template traces-otelbridge.otel: created" in first.stdout
+    assert [change["done"] for change in json.loads(second.stdout)] == ["unchanged"] * 5
+    client.close()
+
+
+def test_a_data_stream_goes_on_with_a_new_index_where_its_template_changed(
+    elasticsearch_url: str,
+) -> None:
+    client = make_client(read_settings({}), url=elasticsearch_url)
+    setup(elasticsearch_url, *WITHOUT)
+    stream = "logs-otelbridge.otel-setup"
+    client.indices.create_data_stream(name=stream)
+    try:
+        changed = setup(elasticsearch_url, *WITHOUT, "--retention", "3d")
+
+        assert f"~ data stream {stream}: rolled over" in changed.stdout
+        (found,) = client.indices.get_data_stream(name=stream)["data_streams"]
+        assert found["generation"] == 2
+        template = client.indices.get_index_template(name="logs-otelbridge.otel")
+        lifecycle = template["index_templates"][0]["index_template"]["template"]["lifecycle"]
+        assert lifecycle["data_retention"] == "259200s"
+    finally:
+        client.indices.delete_data_stream(name=stream)
+        setup(elasticsearch_url, *WITHOUT)
+        client.close()
+
+
+def test_what_a_newer_version_wrote_is_left_alone(elasticsearch_url: str) -> None:
+    client = make_client(read_settings({}), url=elasticsearch_url)
+    setup(elasticsearch_url, *WITHOUT)
+    name = "logs-otelbridge.deadletter"
+    (found,) = client.indices.get_index_template(name=name)["index_templates"]
+    newer = {**found["index_template"], "version": 1000}
+    path = f"/_index_template/{name}"
+    headers = {"content-type": "application/json", "accept": "application/json"}
+    kept = {key: newer[key] for key in ("index_patterns", "priority", "data_stream", "version")}
+    client.perform_request("PUT", path, headers=headers, body=kept)
+    try:
+        result = setup(elasticsearch_url, *WITHOUT)
+
+        assert f"= index template {name}: newer (version 1000" in result.stdout
+        assert (
+            client.indices.get_index_template(name=name)["index_templates"][0]["index_template"][
+                "version"
+            ]
+            == 1000
+        )
+    finally:
+        client.indices.delete_index_template(name=name)
+        setup(elasticsearch_url, *WITHOUT)
+        client.close()
+
+
+# --- servers that are something else -------------------------------------------------------------
+
+
+@contextmanager
+def answering(status: int, body: Any, headers: dict[str, str]) -> Iterator[str]:
+    """A server that answers everything alike."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            for name, value in {"Content-Type": "application/json", **headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+PRODUCT = {"X-Elastic-Product": "Elasticsearch"}
+
+
+def error(type: str, reason: str) -> Any:
+    return {"error": {"type": type, "reason": reason}}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "message"),
+    [
+        (
+            200,
+            {"version": {"number": "8.19.2"}},
+            PRODUCT,
+            "is Elasticsearch 8.19.2; 9.0 or newer is needed",
+        ),
+        (
+            200,
+            {"version": {"number": "3.1.0", "distribution": "opensearch"}},
+            {},
+            "answers, but not as Elasticsearch does: OpenSearch, another server, or a proxy?",
+        ),
+        (
+            401,
+            error("security_exception", "missing authentication credentials"),
+            PRODUCT,
+            "does not let us in (401): missing authentication credentials; check OTELBRIDGE_",
+        ),
+        (401, error("security_exception", "api key is expired"), PRODUCT, "API key has expired"),
+        (403, error("security_exception", "no rights"), PRODUCT, "not allow it (403): no rights"),
+        (404, "nothing here", {}, "not found (404): nothing here; is the address Elasticsearch's"),
+    ],
+)
+def test_each_thing_that_is_wrong_has_its_one_line(
+    status: int, body: Any, headers: dict[str, str], message: str
+) -> None:
+    with answering(status, body, headers) as url:
+        result = setup(url, "--wait", "0s")
+
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert message in line
+    assert url in line
+
+
+def test_a_server_that_does_not_answer_is_waited_for_as_long_as_asked() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        result = setup(url, "--wait", "700ms")
+
+    lines = result.stderr.splitlines()
+    assert result.exit_code == 1
+    assert all(line.startswith("waiting up to") for line in lines[:-1])
+    assert len(lines) >= 2
+    assert "cannot be reached" in lines[-1]

@@ -61,6 +61,11 @@ def test_any_batch_is_read_back_as_it_was_written(batches):
         )
 
 
+def test_records_of_the_last_microsecond_are_all_found(store):
+    store.put(*(log(time=2**63 - 1, body=str(number)) for number in range(3)))
+    assert {stored.record.body for stored in store.logs(None, EVER)} == {"0", "1", "2"}
+
+
 def by_repr(records):
     # Dicts compare without order, their text does not.
     return sorted(repr(normal(record)) for record in records)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from otelbridge.search.query import Query
 from otelbridge.store.protocol import Signal, TimeRange
 from otelbridge.store.sqlite.kql import compile_query, resource_names
+
+# The largest time that can be asked for, and the largest id there can be.
+_END_OF_TIME: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,12 @@ class Matching:
 
 
 def id_range(within: TimeRange) -> tuple[int, int]:
-    """The ids of a time range, first included and last excluded; exact to the microsecond."""
+    """The ids of a time range, first included and last excluded; exact to the microsecond.
+
+    A range to the end of time has no last id: one may have been moved past it to be free.
+    """
+    if within.end >= _END_OF_TIME:
+        return max(within.start, 0) // 1000, _END_OF_TIME
     return max(within.start, 0) // 1000, -(-max(within.end, 0) // 1000)
 
 

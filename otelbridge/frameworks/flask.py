@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -188,20 +189,28 @@ class _InContext:
         return self
 
     def __next__(self) -> Any:
-        token = attach(self._context)
-        try:
+        with self._attached():
             return next(self._parts)
-        finally:
-            detach(token)
 
     def close(self) -> None:
         close = getattr(self._parts, "close", None)
         if close is not None:
-            token = attach(self._context)
-            try:
+            with self._attached():
                 close()
-            finally:
-                detach(token)
+
+    @contextmanager
+    def _attached(self) -> Iterator[None]:
+        span = trace.get_current_span(self._context)
+        if trace.get_current_span() is span:
+            # Flask before 3.1 keeps a request with stream_with_context until its last part, and
+            # tears it down, context and all, while that is made: nothing may be put back then.
+            yield
+            return
+        token = attach(self._context)
+        try:
+            yield
+        finally:
+            detach(token)
 
 
 def _exception_record(app: flask.Flask, error: BaseException) -> logging.LogRecord:

@@ -94,7 +94,8 @@ class Instrumentation:
         self._handlers: list[logging.Handler] = []
         self._resource: dict[str, Any] = {}
         self._named = False
-        self._pid = os.getpid()
+        self._pid = self._ready_pid = os.getpid()
+        self._forking = threading.RLock()
         if settings.sdk_disabled:
             return
         try:
@@ -215,7 +216,7 @@ class Instrumentation:
             os.register_at_fork(
                 before=self._pipeline.before_fork,
                 after_in_parent=self._pipeline.after_fork_in_parent,
-                after_in_child=self._after_fork,
+                after_in_child=self._forked,
             )
         atexit.register(self.shutdown)
 
@@ -287,12 +288,31 @@ class Instrumentation:
         events.subscribers.append(changed)
 
     def _check_process(self) -> None:
-        """Notice that the process has forked where Python was not told, as under uWSGI."""
-        if self._pid != os.getpid():
-            self._after_fork()
+        """Notice that the process has forked where Python was not told, as under uWSGI.
+
+        Threads that come by meanwhile wait until everything speaks of this process.
+        """
+        pid = os.getpid()
+        if self._ready_pid == pid:
+            return
+        with self._forking:
+            # The thread that is at it comes by again with whatever it logs.
+            if self._pid != pid:
+                self._after_fork()
+
+    def _forked(self) -> None:
+        # Whoever held it has no thread here.
+        self._forking = threading.RLock()
+        self._after_fork()
 
     def _after_fork(self) -> None:
         self._pid = os.getpid()
+        try:
+            self._become_child()
+        finally:
+            self._ready_pid = self._pid
+
+    def _become_child(self) -> None:
         if not self.active or self._pipeline is None:
             return
         from otelbridge.resource import process_attributes

@@ -152,7 +152,8 @@ def _level(query: Match | Exists | Compare, column: str) -> Sql:
     names = [[name.lower()] for name, start in schema.SEVERITY_NUMBERS.items() if start in starts]
     spec = write("any_case", [parts, *names])
     # Nearly every row has the level's usual name and so no text: the function is not called for it.
-    own_text = Sql("(coalesce(r.severity_text, '') <> '' AND kql_value(?, r.severity_text))", (spec,))
+    given = "coalesce(r.severity_text, '') <> ''"
+    own_text = Sql(f"({given} AND kql_value(?, r.severity_text))", (spec,))
     return any_holds([*ranges, own_text])
 
 

@@ -242,15 +242,17 @@ class Pipeline:
 
     def _queue(self, signal: Literal["logs", "traces"], name: str, success: Any) -> BatchQueue:
         bounded: dict[str, Any] = {}
+        batch_size = DEFAULT_BATCH_SIZE
         if name == "elasticsearch":
-            from otelbridge.sinks.elasticsearch import QUEUE_BYTES
+            from otelbridge.sinks.elasticsearch import BATCH_SIZE, QUEUE_BYTES
             from otelbridge.sinks.elasticsearch_records import weigh
 
             bounded = {"weigh": weigh, "max_bytes": QUEUE_BYTES}
+            batch_size = BATCH_SIZE
         queue = BatchQueue(
             self._destination(signal, name),
             success,
-            **queue_options(signal),
+            **queue_options(signal, batch_size),
             **bounded,
         )
         self._queues.append(queue)
@@ -330,13 +332,15 @@ _QUEUES: Final = {
 }
 
 
-def queue_options(signal: Literal["logs", "traces"]) -> dict[str, Any]:
+def queue_options(
+    signal: Literal["logs", "traces"], batch_size: int = DEFAULT_BATCH_SIZE
+) -> dict[str, Any]:
     """Read a queue's delay, batch size and capacity from the standard variables."""
     prefix, delay = _QUEUES[signal]
     given = read_milliseconds(f"{prefix}_SCHEDULE_DELAY")
     return {
         "delay": delay if given is None else given,
-        "batch_size": read_count(f"{prefix}_MAX_EXPORT_BATCH_SIZE", DEFAULT_BATCH_SIZE),
+        "batch_size": read_count(f"{prefix}_MAX_EXPORT_BATCH_SIZE", batch_size),
         "capacity": read_count(f"{prefix}_MAX_QUEUE_SIZE", DEFAULT_CAPACITY),
     }
 

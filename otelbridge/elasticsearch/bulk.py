@@ -112,6 +112,18 @@ def write_documents(
     return outcome
 
 
+def merge(outcomes: Sequence[Outcome]) -> Outcome:
+    """Put together what became of parts of a batch."""
+    return Outcome(
+        stored=sum(outcome.stored for outcome in outcomes),
+        duplicates=sum(outcome.duplicates for outcome in outcomes),
+        refused=[refusal for outcome in outcomes for refusal in outcome.refused],
+        later=[document for outcome in outcomes for document in outcome.later],
+        error=next((outcome.error for outcome in outcomes if outcome.error is not None), None),
+        lost=[refusal for outcome in outcomes for refusal in outcome.lost],
+    )
+
+
 def dead_letter(refusal: Refusal, namespace: str) -> Document:
     """Write the document that tells of a refused one and holds it as text."""
     document = refusal.document

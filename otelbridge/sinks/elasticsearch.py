@@ -8,6 +8,7 @@ stream of dead letters. A resend stores nothing twice, because each document has
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import os
 import random
@@ -17,7 +18,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from otelbridge.elasticsearch.bulk import Outcome, Refusal, write_documents
+from otelbridge.elasticsearch.bulk import Outcome, Refusal, merge, write_documents
 from otelbridge.elasticsearch.client import ElasticsearchError, make_client
 from otelbridge.elasticsearch.documents import Document, log_document, span_documents
 from otelbridge.elasticsearch.names import dead_letters
@@ -30,6 +31,8 @@ from otelbridge.sinks.otlp_trouble import REPORT_SECONDS, TroubleReport, overhea
 from otelbridge.sinks.queue import BatchQueue, Deadline
 
 if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
     from otelbridge.sinks.otlp_exporters import Signal
 
 _logger = logging.getLogger(__name__)
@@ -41,6 +44,10 @@ LONGEST_PAUSE_SECONDS: Final = 8.0
 REQUEST_SECONDS: Final = 30.0
 # Of records that wait, about; the oldest make room.
 QUEUE_BYTES: Final = 64 * 2**20
+# Where much waits, so many documents are written by each of so many connections.
+PART_DOCUMENTS: Final = 512
+CONNECTIONS: Final = 4
+BATCH_SIZE: Final = CONNECTIONS * PART_DOCUMENTS
 
 _FLUSH_SECONDS: Final = 5.0
 _FLUSH_STEP_SECONDS: Final = 0.1
@@ -91,7 +98,7 @@ class ElasticsearchDestination(Destination):
                 self._report_refused(outcome.refused)
             if outcome.lost:
                 complete = False
-                self.give_up(len(outcome.lost), f"refused: {outcome.lost[0].reason}")
+                self.give_up(len(outcome.lost), f"{outcome.lost[0].type}: {outcome.lost[0].reason}")
             if outcome.error is None:
                 break
             if len(outcome.later) < len(documents):
@@ -134,13 +141,45 @@ class ElasticsearchDestination(Destination):
         with overheard():
             try:
                 client = self._connected()
-                if client is None:
-                    raise ElasticsearchError("it was closed")
-                return write_documents(
-                    client, documents, url=self.endpoint, namespace=self._namespace
-                )
             except ElasticsearchError as error:
                 return Outcome(later=documents, error=error)
+            if client is None:
+                return Outcome(later=documents, error=ElasticsearchError("it was closed"))
+            return self._write(client, documents)
+
+    def _write(self, client: Elasticsearch, documents: list[Document]) -> Outcome:
+        """Write many documents over several connections at once, so that the server never waits."""
+        parts = min(CONNECTIONS, len(documents) // PART_DOCUMENTS)
+        if parts < 2:
+            return self._write_part(client, documents)
+        outcomes: list[Outcome] = []
+
+        def write(part: list[Document]) -> None:
+            outcomes.append(self._write_part(client, part))
+
+        threads: list[threading.Thread] = []
+        for place in range(1, parts):
+            # Each with this thread's context: what happens there is part of the sending.
+            run, part = contextvars.copy_context().run, documents[place::parts]
+            thread = threading.Thread(target=run, args=(write, part), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                write(part)  # the interpreter is shutting down and lets no thread start
+            else:
+                threads.append(thread)
+        write(documents[::parts])
+        for thread in threads:
+            thread.join()
+        return merge(outcomes)
+
+    def _write_part(self, client: Elasticsearch, documents: list[Document]) -> Outcome:
+        try:
+            return write_documents(client, documents, url=self.endpoint, namespace=self._namespace)
+        except Exception as error:
+            # An answer that no Elasticsearch gives: trying again would bring the same for ever.
+            why = type(error).__name__, str(error)
+            return Outcome(lost=[Refusal(document, *why) for document in documents])
 
     def _connect(self) -> Any:
         # A child must not be forked off while modules are being imported.
@@ -234,7 +273,7 @@ class ElasticsearchHandler(OTLPHandler):
             None,
             weigh=weigh,
             max_bytes=QUEUE_BYTES,
-            **queue_options("logs"),
+            **queue_options("logs", BATCH_SIZE),
         )
         self._own = LoggerProvider(
             resource=build_resource(settings),

@@ -232,6 +232,39 @@ def test_a_busy_server_is_tried_again_with_growing_pauses_and_gets_everything_on
     assert third >= 1.0
 
 
+def test_many_records_that_waited_go_over_several_connections_and_are_stored_once(
+    client: Elasticsearch,
+    gate: Gate,
+    namespace: str,
+    attach: Callable[[logging.Handler], logging.Logger],
+) -> None:
+    gate.answer = lambda lines: busy(lines) if len(gate.times) <= 2 else None
+    handler = ElasticsearchHandler(gate.address, namespace=namespace)
+    logger = attach(handler)
+    for number in range(3000):
+        logger.info("number %d", number)
+    wait_until(lambda: handler.delivered + handler.dropped >= 3000, "all are stored")
+    assert (handler.delivered, handler.dropped) == (3000, 0)
+    stream = data_stream("logs", namespace)
+    client.indices.refresh(index=stream)
+    assert client.count(index=stream)["count"] == 3000
+    assert len(gate.times) >= 6
+
+
+def test_a_server_that_answers_nonsense_is_not_tried_for_ever(
+    gate: Gate,
+    namespace: str,
+    attach: Callable[[logging.Handler], logging.Logger],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gate.answer = lambda lines: (200, {"hello": "world"})
+    handler = ElasticsearchHandler(gate.address, namespace=namespace)
+    attach(handler).info("sent to something else")
+    wait_until(lambda: handler.dropped, "it is given up")
+    assert len(gate.times) == 1
+    assert any("not taken by" in one.getMessage() for one in caplog.records)
+
+
 def test_an_answer_that_is_lost_leads_to_no_second_document(
     client: Elasticsearch,
     gate: Gate,

@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench check clean
+.PHONY: help demo test lint fuzz bench check clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -22,6 +22,9 @@ lint: $(VENV)/.test $(VENV)/.lint ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+fuzz: $(VENV)/.test ## Throw 20,000 broken inputs at every receiver; about half an hour
+	@OTELBRIDGE_FUZZ_EXAMPLES=20000 $(BIN)/pytest -q -n auto --timeout 3600 tests/receivers/test_fuzzing.py
 
 bench: $(VENV)/.test ## Measure speed, beside the stock SDK where that makes sense
 	@$(BIN)/python -m benchmarks $(BENCH)

@@ -16,7 +16,7 @@ from otelbridge.store.protocol import Arrivals, Store, StoredLog, StoreError
 from otelbridge.web.answers import refuse_bad_state, wants_json
 from otelbridge.web.documents import log_document
 from otelbridge.web.log_views import make_row
-from otelbridge.web.state import ALL_TIME, PageState, read_number, read_state
+from otelbridge.web.state import ALL_TIME, PageState, number_of, read_number, read_state
 
 # Between two events; commits in between arrive together. A reader sees no difference.
 PAUSE_SECONDS = 0.2
@@ -41,9 +41,9 @@ async def tail(request: Request) -> Response:
     store: Store = request.app.state.bridge.store
     as_json = request.query_params.get("format") == "json" or wants_json(request)
     after = read_number(request, "after")
-    resumed = request.headers.get("last-event-id", "")
-    if resumed.isascii() and resumed.isdigit() and len(resumed) <= 18:
-        after = int(resumed)
+    resumed = number_of(request.headers.get("last-event-id", ""))
+    if resumed is not None:
+        after = resumed
     environment: Environment = request.app.state.templates
     # Followed from here on, so that nothing falls between the list and the first event.
     arrivals = store.arrivals()

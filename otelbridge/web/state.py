@@ -157,6 +157,13 @@ def read_offset(text: str | None) -> int:
 
 def read_number(request: Request, name: str) -> int | None:
     """Read a whole, non-negative number from the address, ``None`` where it is not one."""
-    text = request.query_params.get(name, "")
-    # str.isdigit also takes digits that int() does not, and ids fit in 63 bits.
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+    return number_of(request.query_params.get(name, ""))
+
+
+def number_of(text: str) -> int | None:
+    """The whole, non-negative number of at most 63 bits that a text is, as ids are."""
+    # str.isdigit also takes digits that int() does not.
+    if not (text.isascii() and text.isdigit() and len(text) <= 19):
+        return None
+    number = int(text)
+    return number if number < 2**63 else None

@@ -29,6 +29,9 @@ fuzz: $(VENV)/.test ## Throw 20,000 broken inputs at every receiver; about half 
 bench: $(VENV)/.test ## Measure speed, beside the stock SDK where that makes sense
 	@$(BIN)/python -m benchmarks $(BENCH)
 
+kibana: .venvs/kibana/.made ## Compile Kibana's dashboards; needs Python 3.12 or newer
+	@.venvs/kibana/bin/python kibana/compile.py
+
 check: ## Run everything, as CI does; installs Chromium with apt where it is missing
 	@.ci/run
 
@@ -52,6 +55,11 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml
 $(VENV)/.test: $(VENV)/.demo pyproject.toml
 	@echo "installing what the tests need into $(VENV)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --group test
+	@touch $@
+
+# The compiler of dashboards has an environment of its own: it needs a newer Python.
+.venvs/kibana/.made: kibana/requirements.txt
+	@kibana/make_environment .venvs/kibana
 	@touch $@
 
 $(VENV)/.servers: $(VENV)/.test pyproject.toml

@@ -1,0 +1,1 @@
+"""What Kibana shows: data views, saved searches and dashboards, and bringing them there."""

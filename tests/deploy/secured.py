@@ -65,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         secured: Secured = self.server.secured  # type: ignore[attr-defined]
         body = self._body()
-        who = self.headers.get("Authorization")
+        who = self.headers.get("Authorization", "")
         if who == secured.basic and self.path == "/_security/user/kibana_system/_password":
             secured.passwords.append(json.loads(body)["password"])
             self._answer(200, b"{}")
@@ -73,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
             secured.keys_wanted.append(json.loads(body))
             key = {"id": "id", "name": "n", "api_key": "key", "encoded": secured.api_key}
             self._answer(200, json.dumps(key, separators=(",", ":")).encode())
-        elif who == f"ApiKey {secured.api_key}":
+        elif who.lower() == f"apikey {secured.api_key}".lower():
             self._pass_on(body)
         else:
             secured.refused += 1

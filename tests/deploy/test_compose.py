@@ -21,6 +21,8 @@ from tests.testbed import processes
 from tests.testbed.collector_process import CONFIG, Collector
 from tests.testbed.fixtures import wait_until
 
+pytestmark = pytest.mark.servers
+
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 SECRETS = {

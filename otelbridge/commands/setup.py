@@ -1,10 +1,10 @@
-"""``otelbridge setup``: index templates for Elasticsearch."""
+"""``otelbridge setup``: index templates for Elasticsearch, dashboards for Kibana."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,8 +15,6 @@ from otelbridge.commands.options import settings_options
 from otelbridge.settings import Settings, parse_duration, read_settings
 
 if TYPE_CHECKING:
-    from elasticsearch import Elasticsearch
-
     from otelbridge.elasticsearch.client import ElasticsearchError
     from otelbridge.elasticsearch.install import Change
 
@@ -33,7 +31,7 @@ def _duration(ctx: click.Context, parameter: click.Parameter, value: str) -> flo
 
 
 @click.command(
-    short_help="Prepare Elasticsearch for what is sent to it.",
+    short_help="Prepare Elasticsearch and Kibana for what is sent to them.",
     epilog="""\b
 Examples:
   otelbridge setup                                    http://127.0.0.1:9200
@@ -46,6 +44,7 @@ Examples:
     "elasticsearch_api_key",
     "elasticsearch_username",
     "elasticsearch_ca_certs",
+    "kibana_url",
     "retention",
 )
 @click.option("--logsdb", is_flag=True, help="Use index mode logsdb for logs and traces: smaller.")
@@ -67,7 +66,7 @@ Examples:
 def command(
     logsdb: bool, without: tuple[str, ...], wait: float, as_json: bool, **given: Any
 ) -> int:
-    """Bring the index templates to Elasticsearch, as often as you like.
+    """Bring index templates to Elasticsearch and dashboards to Kibana, as often as you like.
 
     What is there already and the same is left alone; what an older version wrote is upgraded, and
     data streams that exist go on with a new index. Says what changed.
@@ -79,7 +78,7 @@ def command(
     options = TemplateOptions(settings.retention, logsdb=logsdb, without=without)
     changes = []
     try:
-        for change in _prepare_elasticsearch(settings, options, wait):
+        for change in _changes(settings, options, wait):
             changes.append(change)
             if not as_json:
                 click.echo(_line(change))
@@ -90,25 +89,41 @@ def command(
     return 0
 
 
+def _changes(settings: Settings, options: Any, wait: float) -> Iterator[Change]:
+    yield from _prepare_elasticsearch(settings, options, wait)
+    if settings.kibana_url is None:
+        click.echo("Kibana is left out: OTELBRIDGE_KIBANA_URL is not set", err=True)
+    else:
+        yield from _prepare_kibana(settings, settings.kibana_url, wait)
+
+
 def _prepare_elasticsearch(settings: Settings, options: Any, wait: float) -> Iterator[Change]:
-    from otelbridge.elasticsearch.client import make_client
+    from otelbridge.elasticsearch.client import check_server, make_client
     from otelbridge.elasticsearch.install import install_templates
 
     url = settings.elasticsearch_url
     client = make_client(settings)
     try:
-        version = _wait_for(client, url, wait)
+        version = _wait_for(lambda: check_server(client, url), wait)
         click.echo(f"Elasticsearch {version} at {url}", err=True)
         yield from install_templates(client, url, options)
     finally:
         client.close()
 
 
-def _wait_for(client: Elasticsearch, url: str, seconds: float) -> str:
+def _prepare_kibana(settings: Settings, url: str, wait: float) -> Iterator[Change]:
+    from otelbridge.kibana.install import check_kibana, install_objects
+
+    version = _wait_for(lambda: check_kibana(settings, url), wait)
+    click.echo(f"Kibana {version} at {url}", err=True)
+    yield from install_objects(settings, url)
+
+
+def _wait_for(ask: Callable[[], str], seconds: float) -> str:
     """Ask until the server answers; what waiting does not cure is raised at once."""
     deadline = time.monotonic() + seconds
     pause = _FIRST_PAUSE
-    while isinstance(found := _ask(client, url), Exception):
+    while isinstance(found := _answer(ask), Exception):
         left = deadline - time.monotonic()
         if not found.temporary or left <= 0:
             raise found
@@ -118,11 +133,11 @@ def _wait_for(client: Elasticsearch, url: str, seconds: float) -> str:
     return found
 
 
-def _ask(client: Elasticsearch, url: str) -> str | ElasticsearchError:
-    from otelbridge.elasticsearch.client import ElasticsearchError, check_server
+def _answer(ask: Callable[[], str]) -> str | ElasticsearchError:
+    from otelbridge.elasticsearch.client import ElasticsearchError
 
     try:
-        return check_server(client, url)
+        return ask()
     except ElasticsearchError as error:
         return error
 

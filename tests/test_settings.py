@@ -108,7 +108,9 @@ def test_lists_of_choices(text, sinks):
 
 @pytest.mark.parametrize("text", [",", "udp,none", "telegram", "udp file"])
 def test_what_is_no_list_of_choices(text):
-    with pytest.raises(SettingsError, match="allowed: a comma list of otlp, udp, elasticsearch, file, console"):
+    with pytest.raises(
+        SettingsError, match="allowed: a comma list of otlp, udp, elasticsearch, file, console"
+    ):
         read_settings({"OTELBRIDGE_SINKS": text})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+from otelbridge.model import LogRecord
 from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
 from otelbridge.receivers.lines import record_from_fields, record_from_text
 from otelbridge.receivers.parts import Incomplete, Reassembly, read_part
@@ -20,7 +21,6 @@ from otelbridge.schema import (
     PROCESS_PID,
     SERVICE_NODE_NAME,
 )
-from otelbridge.store.records import LogRecord
 
 Address = tuple[str, int]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from otelbridge.store.records import Batch
+from otelbridge.model import Batch
 
 # A sender logs this text; a longer one would be noise there.
 MESSAGE_MAX_CHARS = 2000

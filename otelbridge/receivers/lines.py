@@ -11,10 +11,10 @@ import re
 from typing import Any, Final
 
 from otelbridge import schema
+from otelbridge.model import Attributes, LogRecord, Scope
 from otelbridge.receivers.levels import SYSLOG, parse_level
 from otelbridge.receivers.otlp_records import take_uid
 from otelbridge.receivers.times import parse_time
-from otelbridge.store.records import Attributes, LogRecord, Scope
 
 _TIMES: Final = (schema.TIMESTAMP, "timestamp", "time", "ts", "datetime")
 _LEVELS: Final = (schema.LOG_LEVEL, "level", "severity", "lvl", "levelname", "loglevel")

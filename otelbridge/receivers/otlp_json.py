@@ -11,6 +11,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+from otelbridge.model import Attributes, Scope, SpanEvent, SpanLink
 from otelbridge.receivers.decoded import Decoded, DecodeError
 from otelbridge.receivers.otlp_json_fields import (
     FieldError,
@@ -27,7 +28,6 @@ from otelbridge.receivers.otlp_json_fields import (
     unsigned,
 )
 from otelbridge.receivers.otlp_records import add_event, add_link, add_log, add_span
-from otelbridge.store.records import Attributes, Scope, SpanEvent, SpanLink
 
 _SEVERITIES = dict(SeverityNumber.items())
 _KINDS = dict(SpanMessage.SpanKind.items())

@@ -12,8 +12,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from otelbridge.model import Attributes, Json, Scope
 from otelbridge.receivers.otlp_records import CUT, MAX_DEPTH, NOT_HEX, finite
-from otelbridge.store.records import Attributes, Json, Scope
 
 Message: TypeAlias = "dict[str, Any]"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 
+from otelbridge.model import Attributes, Json, Scope
 from otelbridge.receivers.decoded import Decoded
 from otelbridge.receivers.otlp_json import parse, read_groups
 from otelbridge.receivers.otlp_json_fields import (
@@ -25,7 +26,6 @@ from otelbridge.receivers.otlp_json_fields import (
 )
 from otelbridge.receivers.otlp_metrics import Metric, add_point, exemplar
 from otelbridge.receivers.otlp_records import finite
-from otelbridge.store.records import Attributes, Json, Scope
 
 _TEMPORALITIES = dict(AggregationTemporality.items())
 _TYPES = {

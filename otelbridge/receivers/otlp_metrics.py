@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from otelbridge.model import Attributes, Json, MetricPoint, Scope
 from otelbridge.receivers.decoded import Decoded
 from otelbridge.receivers.otlp_records import TIME_END, finite
-from otelbridge.store.records import Attributes, Json, MetricPoint, Scope
 
 # DataPointFlags: the series exists, but nothing was recorded at this time.
 NO_RECORDED_VALUE = 1

@@ -9,6 +9,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 
+from otelbridge.model import Attributes, Json, Scope, SpanEvent, SpanLink
 from otelbridge.receivers.decoded import Decoded
 from otelbridge.receivers.otlp_records import (
     CUT,
@@ -19,7 +20,6 @@ from otelbridge.receivers.otlp_records import (
     add_span,
     finite,
 )
-from otelbridge.store.records import Attributes, Json, Scope, SpanEvent, SpanLink
 
 
 def attributes_of(pairs: Iterable[KeyValue], depth: int = 0) -> Attributes:

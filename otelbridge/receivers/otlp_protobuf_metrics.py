@@ -10,11 +10,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
 
+from otelbridge.model import Json
 from otelbridge.receivers.decoded import Decoded
 from otelbridge.receivers.otlp_metrics import Metric, add_point, exemplar
 from otelbridge.receivers.otlp_protobuf import attributes_of, scope_of
 from otelbridge.receivers.otlp_records import finite
-from otelbridge.store.records import Json
 
 
 def read_points(request: ExportMetricsServiceRequest, decoded: Decoded, now: int) -> None:

@@ -10,9 +10,9 @@ import math
 import re
 from hashlib import blake2b
 
+from otelbridge.model import Attributes, Json, LogRecord, Scope, Span, SpanEvent, SpanLink
 from otelbridge.receivers.decoded import Decoded
 from otelbridge.schema import RECORD_UID, SEVERITY_NUMBERS
-from otelbridge.store.records import Attributes, Json, LogRecord, Scope, Span, SpanEvent, SpanLink
 
 # The store's integers are signed: times end in April 2262.
 TIME_END = 2**63

@@ -13,10 +13,10 @@ import socket
 import time
 from collections import deque
 
+from otelbridge.model import Batch, LogRecord
 from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
 from otelbridge.receivers.datagrams import Address, DatagramReader
 from otelbridge.store.protocol import Store, StoreError, StoreUnavailableError
-from otelbridge.store.records import Batch, LogRecord
 
 _log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from otelbridge.model import Attributes, Batch, LogRecord, Span
 from otelbridge.search.query import Query
-from otelbridge.store.records import Attributes, Batch, LogRecord, Span
 
 Signal = Literal["logs", "spans"]
 

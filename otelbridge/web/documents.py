@@ -18,9 +18,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from otelbridge.model import SpanEvent
 from otelbridge.schema import severity_name
 from otelbridge.store.protocol import StoredLog, StoredSpan, TraceSummary
-from otelbridge.store.records import SpanEvent
 from otelbridge.web.times import iso
 
 KINDS = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from otelbridge.model import STATUS_ERROR, Span
 from otelbridge.store.protocol import StoredLog, StoredSpan, Trace
-from otelbridge.store.records import STATUS_ERROR, Span
 
 KIND_CLIENT = 3
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from otelbridge.store.records import SpanEvent
+from otelbridge.model import SpanEvent
 from tests.web.running import RunningBridge
 from tests.web.samples import TRACEBACK, log, point, span
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.kibana.lens import controls, of_type, panels, saved_objects
+from tests.kibana.asked import ASKED
+from tests.kibana.lens import Panel, controls, of_type, panels, saved_objects
 
 KIBANA = Path(__file__).parents[2] / "kibana"
 DASHBOARDS = {"overview", "errors", "logs", "traces", "process", "pipeline"}
@@ -71,6 +72,24 @@ def test_nothing_is_scripted():
     for dashboard in of_type("dashboard"):
         for panel in json.loads(dashboard["attributes"]["panelsJSON"]):
             assert panel["type"] in {"lens", "search"}
+
+
+def test_every_panel_asks_what_it_is_meant_to():
+    assert {panel.id: asked(panel) for panel in panels()} == ASKED
+
+
+def asked(panel: Panel) -> tuple[str, str, list[str], list[str]]:
+    """What a panel asks, in the table's words."""
+    buckets = [column["sourceField"] for _, column in panel.buckets]
+    metrics = []
+    for _, column in panel.metrics:
+        # A column knows more than this where it narrows or shifts what it counts.
+        assert not column.keys() & {"filter", "timeShift", "reducedTimeRange", "references"}
+        operation = column["operationType"]
+        if operation == "percentile":
+            operation = f"p{column['params']['percentile']}"
+        metrics.append("count" if operation == "count" else f"{operation} {column['sourceField']}")
+    return panel.data_view.removeprefix("otelbridge-"), panel.kql, buckets, metrics
 
 
 @pytest.mark.servers

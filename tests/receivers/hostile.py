@@ -7,7 +7,7 @@ import random
 import orjson
 from hypothesis import strategies as st
 
-from otelbridge.store.records import Batch
+from otelbridge.model import Batch
 from tests.receivers.messages import (
     REQUESTS,
     gauge,

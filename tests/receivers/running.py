@@ -11,11 +11,11 @@ from typing import Any
 
 from starlette.applications import Starlette
 
+from otelbridge.model import Batch, LogRecord, MetricPoint, Span
 from otelbridge.receivers.counters import ReceiverCounters
 from otelbridge.serve import Bridge
 from otelbridge.settings import read_settings
 from otelbridge.store.protocol import Arrivals, StoreError
-from otelbridge.store.records import Batch, LogRecord, MetricPoint, Span
 
 
 class MemoryStore:

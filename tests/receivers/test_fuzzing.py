@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from otelbridge.model import Batch
 from otelbridge.receivers import otlp
 from otelbridge.receivers.counters import ReceiverCounters
 from otelbridge.receivers.datagrams import DatagramReader
@@ -27,7 +28,6 @@ from otelbridge.receivers.decoded import DecodeError
 from otelbridge.receivers.intake import Held, Intake
 from otelbridge.receivers.otlp_grpc import SERVICES
 from otelbridge.receivers.otlp_http import create_app
-from otelbridge.store.records import Batch
 from otelbridge.store.sqlite import SQLiteStore
 from tests.receivers.hostile import (
     DATAGRAMS,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from otelbridge.model import LogRecord, Scope
 from otelbridge.receivers.levels import parse_level
 from otelbridge.receivers.lines import record_from_fields, record_from_text
-from otelbridge.store.records import LogRecord, Scope
 
 NOW = 1_800_000_000 * 10**9
 TRACE, SPAN = "0123456789abcdef0123456789abcdef", "0123456789abcdef"

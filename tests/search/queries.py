@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from otelbridge.store.records import Attributes, LogRecord, Scope, Span, SpanEvent
+from otelbridge.model import Attributes, LogRecord, Scope, Span, SpanEvent
 
 START = int(datetime(2026, 11, 20, 14, tzinfo=timezone.utc).timestamp()) * 10**9
 MINUTE = 60 * 10**9

@@ -2,9 +2,9 @@
 
 from hypothesis import strategies as st
 
+from otelbridge.model import LogRecord, Scope, Span, SpanEvent
 from otelbridge.search.pattern import pattern_of
 from otelbridge.search.query import Query
-from otelbridge.store.records import LogRecord, Scope, Span, SpanEvent
 from tests.search.trees import trees
 
 WORDS = ["pay", "payment", "Refused", "by", "bank", "snake_case", "5", "true", "Привет", "naïve"]

@@ -10,9 +10,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from otelbridge import schema
+from otelbridge.model import LogRecord, Span
 from otelbridge.search.pattern import pieces
 from otelbridge.search.query import And, Compare, Exists, Match, Not, Or, Phrase, Query, Word
-from otelbridge.store.records import LogRecord, Span
 
 TEXT_FIELDS = {
     "message",

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from hypothesis import strategies as st
 
 from otelbridge import schema
-from otelbridge.store.protocol import TimeRange
-from otelbridge.store.records import (
+from otelbridge.model import (
     Batch,
     LogRecord,
     MetricPoint,
@@ -20,6 +19,7 @@ from otelbridge.store.records import (
     SpanEvent,
     SpanLink,
 )
+from otelbridge.store.protocol import TimeRange
 from otelbridge.store.sqlite import SQLiteStore
 
 # 2026-11-21 12:00:00 UTC, a whole number of every roll-up step.

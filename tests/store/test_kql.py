@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from otelbridge.model import Batch, LogRecord, Scope, Span
 from otelbridge.search import exclude, only, parse
 from otelbridge.search.query import And, Match, Not, Query, Word
 from otelbridge.store.protocol import Signal
-from otelbridge.store.records import Batch, LogRecord, Scope, Span
 from otelbridge.store.sqlite import tables
 from otelbridge.store.sqlite.insert import Inserter
 from otelbridge.store.sqlite.kql import compile_query, register, resource_names

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otelbridge import schema
+from otelbridge.model import Batch
 from otelbridge.store.protocol import TimeRange
-from otelbridge.store.records import Batch
 from tests.store import samples
 from tests.store.samples import EVER, NOON, SECOND, batch, log, opened, span, with_uid
 

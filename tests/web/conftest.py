@@ -12,11 +12,11 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from otelbridge.model import Batch, LogRecord, MetricPoint, Span
 from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
 from otelbridge.settings import Settings, read_settings
 from otelbridge.store import open_store
 from otelbridge.store.protocol import Arrivals, Store
-from otelbridge.store.records import Batch, LogRecord, MetricPoint, Span
 from otelbridge.web import create_app
 
 

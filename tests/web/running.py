@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from otelbridge.model import Batch, LogRecord, MetricPoint, Span
 from otelbridge.serve import Bridge
 from otelbridge.settings import read_settings
-from otelbridge.store.records import Batch, LogRecord, MetricPoint, Span
 
 
 @dataclass

@@ -6,8 +6,7 @@ import secrets
 import time
 from typing import Any
 
-from otelbridge.schema import SEVERITY_NUMBERS
-from otelbridge.store.records import (
+from otelbridge.model import (
     KIND_SERVER,
     STATUS_ERROR,
     LogRecord,
@@ -16,6 +15,7 @@ from otelbridge.store.records import (
     Span,
     SpanEvent,
 )
+from otelbridge.schema import SEVERITY_NUMBERS
 
 SECOND = 1_000_000_000
 

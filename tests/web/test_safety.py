@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from otelbridge.model import SpanEvent
 from otelbridge.store.protocol import StoreUnavailableError
-from otelbridge.store.records import SpanEvent
 from tests.web.conftest import Page
 from tests.web.samples import log, span
 

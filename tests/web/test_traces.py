@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otelbridge.store.records import SpanEvent, SpanLink
+from otelbridge.model import SpanEvent, SpanLink
 from tests.web.conftest import Page
 from tests.web.samples import TRACEBACK, log, span
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 
+from otelbridge.model import STATUS_ERROR, LogRecord, Scope, Span, SpanEvent
 from otelbridge.store.protocol import StoredLog, StoredSpan, Trace
-from otelbridge.store.records import STATUS_ERROR, LogRecord, Scope, Span, SpanEvent
 from otelbridge.web import waterfall as module
 from otelbridge.web.waterfall import Node, Waterfall, build_waterfall
 

@@ -13,6 +13,7 @@ from otelbridge.elasticsearch.bulk import write_documents
 from otelbridge.elasticsearch.client import ElasticsearchError, check_server, make_client
 from otelbridge.elasticsearch.documents import Document, log_document, span_documents
 from otelbridge.elasticsearch.metric_documents import metric_documents
+from otelbridge.model import Batch
 from otelbridge.search.query import Query
 from otelbridge.settings import Settings
 from otelbridge.store.elasticsearch import fields as field_reader
@@ -36,7 +37,6 @@ from otelbridge.store.protocol import (
     Trace,
     TraceSummary,
 )
-from otelbridge.store.records import Batch
 from otelbridge.store.sqlite.followers import Followers
 
 _POLL_SECONDS: Final = 1.0

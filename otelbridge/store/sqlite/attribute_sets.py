@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otelbridge import schema
-from otelbridge.store.records import Attributes, LogRecord, Scope
+from otelbridge.model import Attributes, LogRecord, Scope
 from otelbridge.store.sqlite.json_text import dumps_sorted, loads
 from otelbridge.store.sqlite.rows import scope_object, scope_of, storable
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from otelbridge import schema
+from otelbridge.model import Attributes, Json
 from otelbridge.search.fields import Field, built_in_names, resolve
 from otelbridge.store.protocol import Signal
-from otelbridge.store.records import Attributes, Json
 from otelbridge.store.sqlite.attribute_sets import AttributeSet, SetReader
 from otelbridge.store.sqlite.json_text import dumps, loads
 from otelbridge.store.sqlite.kql import resource_names

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from otelbridge.store.records import Batch, LogRecord, MetricPoint, Span
+from otelbridge.model import Batch, LogRecord, MetricPoint, Span
 from otelbridge.store.sqlite.attribute_sets import SetWriter
 from otelbridge.store.sqlite.points import PointWriter
 from otelbridge.store.sqlite.rollups import Rollups

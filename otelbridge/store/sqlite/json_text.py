@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from otelbridge.store.records import Json
+from otelbridge.model import Json
 
 # Deeper nesting than this is kept as text: SQLite's and orjson's own limits lie above.
 MAX_DEPTH = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from otelbridge.store.records import MetricPoint
+from otelbridge.model import MetricPoint
 from otelbridge.store.sqlite.attribute_sets import SetWriter
 from otelbridge.store.sqlite.json_text import dumps, dumps_sorted
 from otelbridge.store.sqlite.rows import storable

@@ -6,7 +6,7 @@ import math
 import sqlite3
 from collections import Counter
 
-from otelbridge.store.records import KIND_CONSUMER, KIND_SERVER, STATUS_ERROR
+from otelbridge.model import KIND_CONSUMER, KIND_SERVER, STATUS_ERROR
 from otelbridge.store.sqlite.tables import ROLLUP_SECONDS, ROLLUP_WIDTHS
 
 _STEP = ROLLUP_SECONDS * 1_000_000

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from otelbridge import schema
-from otelbridge.store.records import (
+from otelbridge.model import (
     Attributes,
     Json,
     LogRecord,

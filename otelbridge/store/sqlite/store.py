@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from otelbridge.model import Batch
 from otelbridge.search.query import Query
 from otelbridge.store.protocol import (
     Arrivals,
@@ -24,7 +25,6 @@ from otelbridge.store.protocol import (
     Trace,
     TraceSummary,
 )
-from otelbridge.store.records import Batch
 from otelbridge.store.sqlite import facets, fields, histogram, logs, metrics, services, traces
 from otelbridge.store.sqlite.attribute_sets import SetReader
 from otelbridge.store.sqlite.connections import ReaderPool

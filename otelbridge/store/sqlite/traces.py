@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from otelbridge.model import STATUS_ERROR
 from otelbridge.search.query import Query
 from otelbridge.store.protocol import StoredSpan, StoreError, TimeRange, Trace, TraceSummary
-from otelbridge.store.records import STATUS_ERROR
 from otelbridge.store.sqlite.attribute_sets import SetReader
 from otelbridge.store.sqlite.json_text import loads
 from otelbridge.store.sqlite.logs import read_trace_logs

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from otelbridge import schema
-from otelbridge.store.records import Attributes, Json, SpanEvent
+from otelbridge.model import Attributes, Json, SpanEvent
 
 # A word that no one types: it lets the index alone count matches by level.
 SEVERITY_WORD = "_severity_"

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from otelbridge.model import Batch
 from otelbridge.store.protocol import Arrivals, StoreError, StoreUnavailableError
-from otelbridge.store.records import Batch
 from otelbridge.store.sqlite.connections import connect_writer
 from otelbridge.store.sqlite.expiry import Expiry
 from otelbridge.store.sqlite.insert import Added, Inserter

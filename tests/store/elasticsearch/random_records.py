@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from otelbridge.store.records import LogRecord, Scope, Span, SpanEvent
+from otelbridge.model import LogRecord, Scope, Span, SpanEvent
 from tests.search.records import RESOURCES, SCOPES, SPANS, TEXTS, TIMES, TRACES
 
 NUMBERS = st.sampled_from([0, 5, 500, -5, 5.0, 0.5, 1e3, 2**62, -(2**63), 0.1])

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from otelbridge.elasticsearch.client import make_client
+from otelbridge.model import Batch, LogRecord, MetricPoint, Span
 from otelbridge.settings import Settings, read_settings
 from otelbridge.store.elasticsearch import ElasticsearchStore
 from otelbridge.store.protocol import TimeRange
-from otelbridge.store.records import Batch, LogRecord, MetricPoint, Span
 
 ALL_TIME = TimeRange(0, 2**63 - 1)
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from otelbridge.model import LogRecord, Span
 from otelbridge.search import parse
 from otelbridge.search.query import Query
 from otelbridge.store.protocol import Signal
-from otelbridge.store.records import LogRecord, Span
 from tests.search.queries import LOG_QUERIES, LOGS, SPAN_QUERIES, SPANS
 from tests.search.records import queries
 from tests.search.reference import holds

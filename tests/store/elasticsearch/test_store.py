@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from otelbridge.model import LogRecord, MetricPoint, Scope, SpanEvent, SpanLink
 from otelbridge.search import parse
 from otelbridge.store.protocol import Arrivals, TimeRange
-from otelbridge.store.records import LogRecord, MetricPoint, Scope, SpanEvent, SpanLink
 from tests.search.queries import LOGS, MINUTE, PAYMENTS, SPANS, START, TRACE
 from tests.store.elasticsearch.stored import ALL_TIME, OpenStore, opened
 

@@ -99,7 +99,16 @@ def test_the_handlers_are_plain_logging_classes():
 
 # --- neither half of the package imports the other ----------------------------------------------
 
-SHARED = {"schema", "settings", "model", "elasticsearch", "cli", "commands", "__main__"}
+SHARED = {
+    "schema",
+    "settings",
+    "setting_values",
+    "model",
+    "elasticsearch",
+    "cli",
+    "commands",
+    "__main__",
+}
 BRIDGE = {"serve", "receivers", "store", "search", "web"}
 
 

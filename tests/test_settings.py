@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otelbridge import settings
+from otelbridge import setting_values
 from otelbridge.settings import Settings, SettingsError, describe_settings, read_settings
 
 SPECS = {spec.name: spec for spec in dataclasses.fields(Settings)}
@@ -23,7 +23,7 @@ PARSERS = {name: spec.metadata["parse"] for name, spec in SPECS.items()}
      ("false", False), ("0", False), ("Off", False), ("no", False)],
 )  # fmt: skip
 def test_booleans(text, value):
-    assert settings.parse_boolean(text) is value
+    assert setting_values.parse_boolean(text) is value
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_booleans(text, value):
      ("2w", 1209600), (" 3 h ", 10800), ("0", 0)],
 )  # fmt: skip
 def test_durations(text, seconds):
-    assert settings.parse_duration(text) == seconds
+    assert setting_values.parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ def test_durations(text, seconds):
 )
 def test_what_is_no_duration(text):
     with pytest.raises(ValueError, match="allowed: a duration such as 500ms"):
-        settings.parse_duration(text)
+        setting_values.parse_duration(text)
 
 
 def test_a_period_is_longer_than_zero():
-    assert settings.parse_period("1ms") == 0.001
+    assert setting_values.parse_period("1ms") == 0.001
     with pytest.raises(ValueError, match="longer than 0"):
-        settings.parse_period("0s")
+        setting_values.parse_period("0s")
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_a_period_is_longer_than_zero():
      ("2 GiB", 2**31), ("10b", 10), ("1T", 2**40), ("9007199254740993", 2**53 + 1)],
 )  # fmt: skip
 def test_sizes(text, size):
-    assert settings.parse_size(text) == size
+    assert setting_values.parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "MB", "-1", "1XB", "1e6", "9" * 400, "9999999999TB"])
 def test_what_is_no_size(text):
     with pytest.raises(ValueError, match="allowed: a size such as 100000, 512MB or 5GB"):
-        settings.parse_size(text)
+        setting_values.parse_size(text)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_what_is_no_size(text):
     ],
 )
 def test_addresses(text, address):
-    assert settings.parse_address(text) == address
+    assert setting_values.parse_address(text) == address
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_addresses(text, address):
 )  # fmt: skip
 def test_what_is_no_address(text):
     with pytest.raises(ValueError, match="allowed: host:port, such as 127"):
-        settings.parse_address(text)
+        setting_values.parse_address(text)
 
 
 @given(
@@ -95,7 +95,7 @@ def test_what_is_no_address(text):
 def test_every_host_and_port_can_be_written_as_an_address(host, port):
     text = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    assert settings.parse_address(text) == (host, port)
+    assert setting_values.parse_address(text) == (host, port)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_user_without_a_home_folder_has_a_store_all_the_same(monkeypatch):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    monkeypatch.setattr(settings.Path, "home", homeless)
+    monkeypatch.setattr(Path, "home", homeless)
 
     assert read_settings({}).store == "sqlite:///otelbridge.db"
 

@@ -26,7 +26,8 @@ import otelbridge
 from otelbridge.commands.children import Child, stop_all
 from otelbridge.commands.extra import needs_bridge
 from otelbridge.commands.options import settings_options
-from otelbridge.settings import Settings, parse_duration, read_settings
+from otelbridge.setting_values import parse_duration
+from otelbridge.settings import Settings, read_settings
 
 # Later ones call earlier ones.
 SERVICES = ("payments", "orders", "gateway")

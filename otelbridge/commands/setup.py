@@ -12,7 +12,8 @@ import click
 
 from otelbridge.commands.extra import needs_bridge
 from otelbridge.commands.options import settings_options
-from otelbridge.settings import Settings, parse_duration, read_settings
+from otelbridge.setting_values import parse_duration
+from otelbridge.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from otelbridge.elasticsearch.client import ElasticsearchError

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final
 
 from otelbridge.sinks.otlp_exporters import accepts_connections
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _ABORT_SECONDS: Final = 0.3
 
 
-class Destination:
+class Destination(ABC):
     """Where the records of one signal go.
 
     Attributes:
@@ -57,6 +58,7 @@ class Destination:
         self._aborted = self._closed = False
         self._finishing = threading.Event()
 
+    @abstractmethod
     def send(self, batch: Any, count: int, success: Any, *, retry: bool) -> bool:
         """Send a batch, on the thread that calls.
 
@@ -69,15 +71,14 @@ class Destination:
         Returns:
             Whether the destination accepted it.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def _connect(self) -> Any:
         """Make the connection, or what holds it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _disconnect(self, connection: Any) -> None:
         """End what :meth:`_connect` made."""
-        raise NotImplementedError
 
     def give_up(self, count: int, reason: str) -> None:
         """Count records that will not be sent, and say so."""

@@ -18,7 +18,7 @@ from otelbridge.schema import (
     SERVICE_NAME,
     SERVICE_NODE_NAME,
 )
-from otelbridge.settings import parse_address
+from otelbridge.setting_values import parse_address
 from otelbridge.sinks.line import record_line
 from otelbridge.sinks.parts import split_line
 from otelbridge.sinks.udp_sender import sender_to

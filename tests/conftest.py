@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
     from otlp_receiver import OTLPReceiver
 
 pytest_plugins = ["tests.testbed.fixtures"]
+
+# A shell starts what it puts into the background with Ctrl-C ignored, and programs inherit that; the
+# programs that tests interrupt must be what they are in a terminal.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["tests.testbed.fixtures"]
 
-# A shell starts what it puts into the background with Ctrl-C ignored, and programs inherit that; the
-# programs that tests interrupt must be what they are in a terminal.
+# A shell starts what it puts into the background with Ctrl-C ignored, and programs inherit that;
+# those that tests interrupt must be what they are in a terminal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.waiting import wait_until
 from tests.web.running import RunningBridge
 from tests.web.samples import TRACEBACK, log, span
 
@@ -79,7 +80,7 @@ def test_while_scrolled_away_a_bar_counts_and_nothing_moves(
     bridge.store(*(log(f"number {number}", ago=number + 1) for number in range(80)))
     start_live(page)
     page.mouse.wheel(0, 900)
-    page.wait_for_function("scrollY > 600")
+    wait_until(page, "scrollY > 600")
     line = page.locator(".row", has_text="number 50").first
     place = line.bounding_box()
 
@@ -89,7 +90,7 @@ def test_while_scrolled_away_a_bar_counts_and_nothing_moves(
     assert line.bounding_box() == place
     page.get_by_role("button", name="1 new").click()
     expect(page.locator(".row").first).to_contain_text("one more")
-    page.wait_for_function("scrollY === 0")
+    wait_until(page, "scrollY === 0")
 
 
 def test_while_a_record_is_open_nothing_moves(bridge: RunningBridge, browser_page: Page) -> None:
@@ -194,7 +195,7 @@ def test_rows_are_walked_opened_and_closed_with_keys(
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(panel).to_contain_text("number 1")
-    page.wait_for_function("new URLSearchParams(location.search).has('record')")
+    wait_until(page, "new URLSearchParams(location.search).has('record')")
     page.keyboard.press("Escape")
     expect(panel).to_have_count(0)
     assert "record" not in parameters(page)
@@ -414,7 +415,7 @@ def test_times_are_the_reader_s_and_utc_is_on_hover(
     bridge.store(log("here"))
     page = open_browser(timezone_id="Asia/Kolkata")
     page.goto("/logs")
-    page.wait_for_function("document.cookie.includes('utc_offset=330')")
+    wait_until(page, "document.cookie.includes('utc_offset=330')")
 
     moment = page.locator(".row time")
     shown = moment.inner_text()[:5]

@@ -1,6 +1,7 @@
-"""Random logs and spans as one index can hold them: every key has values of one type.
+"""Random logs and spans as one index can hold them.
 
-What differs where a key has several is said in :mod:`otelbridge.store.elasticsearch.kql`.
+Every key has values of one type, and none is the beginning of another's dotted name (``code`` and
+``code.file.path``). What differs where that is not so is said in :mod:`otelbridge.store.elasticsearch.kql`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ ATTRIBUTES: st.SearchStrategy[Any] = st.fixed_dictionaries(
         "exception.type": TEXTS,
         "exception.message": TEXTS,
         "error.type": TEXTS,
-        "code.file.path": TEXTS,
         "thread.name": TEXTS,
     },
 )

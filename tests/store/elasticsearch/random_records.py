@@ -1,7 +1,8 @@
 """Random logs and spans as one index can hold them.
 
 Every key has values of one type, and none is the beginning of another's dotted name (``code`` and
-``code.file.path``). What differs where that is not so is said in :mod:`otelbridge.store.elasticsearch.kql`.
+``code.file.path``). What differs where that is not so is said in
+:mod:`otelbridge.store.elasticsearch.kql`.
 """
 
 from __future__ import annotations

@@ -128,17 +128,7 @@ class Writer:
                     self._end_expiring()
                     return
             if group:
-                try:
-                    self._write(group)
-                except Exception as error:
-                    # Without this thread every later write would wait for ever.
-                    _log.exception("a write failed in a way that is not known")
-                    _answer(
-                        group, [StoreUnavailableError(f"the write failed: {error}")] * len(group)
-                    )
-                with self._wake:
-                    self._waiting_bytes -= sum(item.size for item in group)
-                    self.pending -= sum(len(item.batch) for item in group)
+                self._write(group)
             if not self._stopping:
                 self._expire()
 
@@ -155,20 +145,30 @@ class Writer:
         return group
 
     def _write(self, group: Sequence[_Waiting]) -> None:
+        answers: Sequence[Arrivals | StoreError]
+        try:
+            answers = self._store(group)
+        except Exception as error:
+            # Without this thread every later write would wait for ever.
+            _log.exception("a write failed in a way that is not known")
+            answers = [StoreUnavailableError(f"the write failed: {error}")] * len(group)
+        # Before they are told, so that who was told is no longer counted.
+        with self._wake:
+            self._waiting_bytes -= sum(item.size for item in group)
+            self.pending -= sum(len(item.batch) for item in group)
+        _answer(group, answers)
+
+    def _store(self, group: Sequence[_Waiting]) -> Sequence[Arrivals | StoreError]:
         try:
             added = self._commit([item.batch for item in group])
         except Exception as error:
             if _is_systems(error):
-                _answer(group, [self._refusal(error)] * len(group))
-                return
+                return [self._refusal(error)] * len(group)
             if len(group) > 1:
                 # One of them cannot be stored, whenever: each for itself, so that only it fails.
-                for item in group:
-                    self._write([item])
-                return
+                return [answer for item in group for answer in self._store([item])]
             _log.exception("a batch of %d records cannot be stored", len(group[0].batch))
-            _answer(group, [StoreError(f"the batch cannot be stored: {error}")])
-            return
+            return [StoreError(f"the batch cannot be stored: {error}")]
         self.duplicates += sum(one.duplicates for one in added)
         together = Arrivals(
             [id for one in added for id in one.logs],
@@ -177,7 +177,7 @@ class Writer:
         )
         if together.logs or together.spans or together.points:
             self._committed(together)
-        _answer(group, [Arrivals(one.logs, one.spans, one.points) for one in added])
+        return [Arrivals(one.logs, one.spans, one.points) for one in added]
 
     def _commit(self, batches: Sequence[Batch]) -> list[Added]:
         if self._broken:

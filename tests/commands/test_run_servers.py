@@ -40,6 +40,8 @@ def bridge(tmp_path_factory):
 def environ(bridge: ServedBridge) -> dict[str, str]:
     return {
         **os.environ,
+        # As in an activated environment, where `python` and `gunicorn` are those beside otelbridge.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{bridge.http_port}",
         "NO_PROXY": "127.0.0.1",
     }

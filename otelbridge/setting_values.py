@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -142,6 +143,16 @@ def parse_store(text: str) -> str:
             "allowed: sqlite:///path/to/file.db, or Elasticsearch's http(s)://host:port"
         )
     return text
+
+
+def parse_folder(text: str) -> Path | None:
+    """Read a folder's path, ``~`` for the home folder; ``none`` is no folder at all."""
+    if text.strip().lower() == "none":
+        return None
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("allowed: a folder's path, or none; this user has no home") from None
 
 
 def parse_namespace(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -24,6 +25,7 @@ from otelbridge.setting_values import (
     parse_choice,
     parse_choices,
     parse_duration,
+    parse_folder,
     parse_integer,
     parse_namespace,
     parse_period,
@@ -47,6 +49,21 @@ def _default_store() -> str:
             # A user without a home folder, as containers may have.
             return "sqlite:///otelbridge.db"
     return f"sqlite:///{base}/otelbridge/otelbridge.db"
+
+
+def _default_spool() -> Path:
+    base = os.environ.get("XDG_STATE_HOME")
+    if base:
+        return Path(base) / "otelbridge" / "spool"
+    try:
+        home: Path | None = Path.home()
+    except RuntimeError:
+        home = None
+    if home is None or not os.access(home, os.W_OK | os.X_OK):
+        # As for the users that servers and containers run as.
+        user = os.getuid() if hasattr(os, "getuid") else 0
+        return Path(tempfile.gettempdir()) / f"otelbridge-{user}" / "spool"
+    return home / ".local" / "state" / "otelbridge" / "spool"
 
 
 def _setting(
@@ -223,6 +240,39 @@ class Settings:
         "longest time the last records may hold up the end of the process",
     )
 
+    queue_bytes: int = _setting(
+        "OTELBRIDGE_QUEUE_BYTES",
+        parse_size,
+        32 * 2**20,
+        "memory for the log records, and again for the spans, that wait to be sent; the oldest "
+        "go first",
+    )
+    spool_dir: Path | None = _setting(
+        "OTELBRIDGE_SPOOL_DIR",
+        parse_folder,
+        _default_spool,
+        "folder for what could not be sent yet, a folder a service in it; none keeps it in memory",
+    )
+    spool_bytes: int = _setting(
+        "OTELBRIDGE_SPOOL_BYTES",
+        parse_size,
+        256 * 2**20,
+        "largest size of a service's folder there; the oldest records go first",
+    )
+    spool_sync: str = _setting(
+        "OTELBRIDGE_SPOOL_SYNC",
+        parse_choice("never", "always"),
+        "never",
+        "always: flushed to the disk at each writing, so that it survives a power cut; never: "
+        "left to the system, which survives the end of the process",
+    )
+    journal: bool = _setting(
+        "OTELBRIDGE_JOURNAL",
+        parse_boolean,
+        False,
+        "write each record to a memory-mapped file at once, so that killing the process loses none",
+    )
+
     # --- the bridge half ------------------------------------------------------------------------
     store: str = _setting(
         "OTELBRIDGE_STORE",
@@ -393,7 +443,7 @@ def describe_settings(environ: Mapping[str, str] | None = None, **overrides: Any
 
 def _shown(value: Any, parse: Parser[Any], secret: bool) -> str:
     if value is None:
-        return ""
+        return "none" if parse is parse_folder else ""
     if secret:
         return "***"
     if parse in {parse_duration, parse_period}:

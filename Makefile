@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz bench check clean
+.PHONY: help demo test lint fuzz faults soak bench check clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -25,6 +25,12 @@ lint: $(VENV)/.test $(VENV)/.lint ## Check style and types
 
 fuzz: $(VENV)/.test ## Throw 20,000 broken inputs at every receiver; about half an hour
 	@OTELBRIDGE_FUZZ_EXAMPLES=20000 $(BIN)/pytest -q -n auto --timeout 3600 tests/receivers/test_fuzzing.py
+
+faults: $(VENV)/.test ## Break servers under load for two minutes each and count every record; about two hours
+	@OTELBRIDGE_FAULT_SECONDS=$${OTELBRIDGE_FAULT_SECONDS:-120} $(BIN)/pytest -q -m faults -n 3 --dist worksteal tests/faults
+
+soak: $(VENV)/.test ## An hour of requests with a fault every minute; draws docs/images/soak.svg
+	@$(BIN)/python -m benchmarks.soak $(SOAK)
 
 bench: $(VENV)/.test ## Measure speed, beside the stock SDK where that makes sense
 	@$(BIN)/python -m benchmarks $(BENCH)

@@ -7,7 +7,7 @@ logs is that they have no ``observed_timestamp``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ _DIRECTIONS: Final = frozenset(
 )
 _LATITUDE: Final = "geo.location.lat"
 _LONGITUDE: Final = "geo.location.lon"
+_COORDINATE: Final = "geo.location.l"
 
 
 @dataclass(slots=True)
@@ -54,14 +55,25 @@ class Document:
 
 def log_document(record: LogRecord, namespace: str) -> Document:
     """Write a log record's document; its id is the record's ``log.record.uid``."""
-    attributes = record.attributes
     uid = None if record.uid is None else record.uid.hex()
+    source = log_source(record, uid, Shared(namespace))
+    return Document(data_stream("logs", namespace), uid, source)
+
+
+def log_source(record: LogRecord, uid: str | None, shared: Shared) -> dict[str, Any]:
+    """Write a log record's document alone.
+
+    Args:
+        uid: the record's ``log.record.uid``, in hexadecimal digits.
+        shared: writes what records have in common.
+    """
+    attributes = record.attributes
     if uid is not None:
         attributes = {**attributes, schema.RECORD_UID: uid}
     source: dict[str, Any] = {
         "@timestamp": timestamp(record.time or record.observed_time),
         "observed_timestamp": timestamp(record.observed_time),
-        "data_stream": routing("logs", namespace),
+        "data_stream": shared.routing("logs"),
     }
     if record.severity_text:
         source["severity_text"] = record.severity_text
@@ -75,10 +87,11 @@ def log_document(record: LogRecord, namespace: str) -> Document:
     event_name = record.event_name or attributes.get("event.name")
     if event_name and isinstance(event_name, str):
         source["event_name"] = event_name
-    add_origin(source, record.resource, record.scope)
+    source["resource"] = shared.resource(record.resource)
+    source["scope"] = shared.scope(record.scope)
     if record.body is not None:
         source["body"] = _body(record.body)
-    return Document(data_stream("logs", namespace), uid, source)
+    return source
 
 
 def _body(body: Json) -> dict[str, Json]:
@@ -92,16 +105,27 @@ def _body(body: Json) -> dict[str, Json]:
 
 
 def span_documents(span: Span, namespace: str) -> list[Document]:
-    """Write a span's document, and one for each of its events.
+    """Write a span's document, and one for each of its events."""
+    return [
+        Document(data_stream(type, namespace), id, source)
+        for type, id, source in span_sources(span, Shared(namespace))
+    ]
+
+
+def span_sources(span: Span, shared: Shared) -> Iterator[tuple[Type, str, dict[str, Any]]]:
+    """Write the documents of a span and of its events, each with its type and its id.
 
     The span's id is its trace and span id; an event's is that and its place, counted from 0.
+
+    Args:
+        shared: writes what records have in common.
     """
-    id = span.trace_id.hex() + span.span_id.hex()
+    trace_id, span_id = span.trace_id.hex(), span.span_id.hex()
     source: dict[str, Any] = {
         "@timestamp": timestamp(span.time),
-        "data_stream": routing("traces", namespace),
-        "trace_id": span.trace_id.hex(),
-        "span_id": span.span_id.hex(),
+        "data_stream": shared.routing("traces"),
+        "trace_id": trace_id,
+        "span_id": span_id,
     }
     if span.trace_state:
         source["trace_state"] = span.trace_state
@@ -118,15 +142,11 @@ def span_documents(span: Span, namespace: str) -> list[Document]:
         add_attributes(linked, link.attributes)
         source["links"].append(linked)
     source["status"] = _status(span)
-    add_origin(source, span.resource, span.scope)
-    documents = [Document(data_stream("traces", namespace), id, source)]
+    source["resource"] = shared.resource(span.resource)
+    source["scope"] = shared.scope(span.scope)
+    yield "traces", trace_id + span_id, source
     for place, event in enumerate(span.events):
-        documents.append(
-            Document(
-                data_stream("logs", namespace), f"{id}-{place}", _event(event, span, namespace)
-            )
-        )
-    return documents
+        yield "logs", f"{trace_id}{span_id}-{place}", _event(event, span, shared)
 
 
 def _status(span: Span) -> dict[str, str]:
@@ -138,10 +158,10 @@ def _status(span: Span) -> dict[str, str]:
     return status
 
 
-def _event(event: SpanEvent, span: Span, namespace: str) -> dict[str, Any]:
+def _event(event: SpanEvent, span: Span, shared: Shared) -> dict[str, Any]:
     source: dict[str, Any] = {
         "@timestamp": timestamp(event.time),
-        "data_stream": routing("logs", namespace),
+        "data_stream": shared.routing("logs"),
         "trace_id": span.trace_id.hex(),
         "span_id": span.span_id.hex(),
     }
@@ -150,7 +170,8 @@ def _event(event: SpanEvent, span: Span, namespace: str) -> dict[str, Any]:
         source["event_name"] = event.name
         attributes = {**attributes, "event.name": event.name}
     add_attributes(source, attributes)
-    add_origin(source, span.resource, span.scope)
+    source["resource"] = shared.resource(span.resource)
+    source["scope"] = shared.scope(span.scope)
     return source
 
 
@@ -167,26 +188,55 @@ def routing(type: Type, namespace: str) -> dict[str, str]:
     return {"type": type, "dataset": DATASET, "namespace": namespace}
 
 
+class Shared:
+    """What the documents of many records have in common, as data.
+
+    What a method returns stands in a document as it is; a subclass may return something quicker to
+    write than data.
+    """
+
+    def __init__(self, namespace: str) -> None:
+        """Write for the data streams of a namespace."""
+        self.namespace = namespace
+
+    def routing(self, type: Type) -> Any:
+        """The fields that name the document's own data stream."""
+        return routing(type, self.namespace)
+
+    def resource(self, attributes: Attributes) -> Any:
+        """The resource."""
+        described: dict[str, Any] = {}
+        add_attributes(described, attributes)
+        return described
+
+    def scope(self, scope: Scope) -> Any:
+        """The instrumentation scope."""
+        described: dict[str, Any] = {}
+        if scope.name:
+            described["name"] = scope.name
+        if scope.version:
+            described["version"] = scope.version
+        add_attributes(described, scope.attributes)
+        return described
+
+
 def add_origin(source: dict[str, Any], resource: Attributes, scope: Scope) -> None:
     """Add the resource and the instrumentation scope."""
-    source["resource"] = {}
-    add_attributes(source["resource"], resource)
-    described: dict[str, Any] = {}
-    if scope.name:
-        described["name"] = scope.name
-    if scope.version:
-        described["version"] = scope.version
-    add_attributes(described, scope.attributes)
-    source["scope"] = described
+    shared = Shared("")
+    source["resource"] = shared.resource(resource)
+    source["scope"] = shared.scope(scope)
 
 
 def add_attributes(source: dict[str, Any], attributes: Mapping[str, Json]) -> None:
     """Add attributes, if there are any, without those that only direct the exporter."""
     if not attributes:
         return
+    # Nearly no record has either; to look for both at once is cheaper than key by key.
+    if _DIRECTIONS.isdisjoint(attributes) and _COORDINATE not in "\n".join(attributes):
+        source["attributes"] = attributes
+        return
     written = {key: value for key, value in attributes.items() if key not in _DIRECTIONS}
-    if any(key.endswith((_LATITUDE, _LONGITUDE)) for key in written):
-        _join_coordinates(written)
+    _join_coordinates(written)
     source["attributes"] = written
 
 

@@ -9,15 +9,18 @@ import math
 import re
 import time
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.attributes import BoundedAttributes
 
 from otelbridge.model import Attributes, Json, LogRecord, Scope, Span, SpanEvent, SpanLink
 from otelbridge.schema import RECORD_UID
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadableLogRecord
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
@@ -31,15 +34,59 @@ _VALUE_BYTES: Final = 80
 
 def log_record(readable: ReadableLogRecord) -> LogRecord:
     """Turn a log record of the SDK into ours."""
+    return log_records((readable,))[0]
+
+
+def log_records(readables: Iterable[ReadableLogRecord]) -> list[LogRecord]:
+    """Turn log records of the SDK into ours; resources and scopes they share stay shared."""
+    origins = _Origins()
+    return [_log_record(readable, origins) for readable in readables]
+
+
+def span(readable: ReadableSpan) -> Span:
+    """Turn an ended span of the SDK into ours."""
+    return spans((readable,))[0]
+
+
+def spans(readables: Iterable[ReadableSpan]) -> list[Span]:
+    """Turn ended spans of the SDK into ours; resources and scopes they share stay shared."""
+    origins = _Origins()
+    return [_span(readable, origins) for readable in readables]
+
+
+class _Origins:
+    """Resources and scopes of the SDK as ours, each made once."""
+
+    def __init__(self) -> None:
+        # By what they were made of, which is kept so that its id remains its own.
+        self._resources: dict[int, tuple[Resource, Attributes]] = {}
+        self._scopes: dict[int, tuple[InstrumentationScope | None, Scope]] = {}
+
+    def resource(self, resource: Resource) -> Attributes:
+        found = self._resources.get(id(resource))
+        if found is None:
+            made = plain_attributes(resource.attributes)
+            found = self._resources[id(resource)] = resource, made
+        return found[1]
+
+    def scope(self, scope: InstrumentationScope | None) -> Scope:
+        found = self._scopes.get(id(scope))
+        if found is None:
+            found = self._scopes[id(scope)] = scope, _scope(scope)
+        return found[1]
+
+
+def _log_record(readable: ReadableLogRecord, origins: _Origins) -> LogRecord:
     record = readable.log_record
     attributes = plain_attributes(record.attributes)
     observed = record.observed_timestamp or time.time_ns()
+    body = record.body
     return LogRecord(
         time=record.timestamp or observed,
-        body=None if record.body is None else _plain(record.body, 0),
+        body=body if type(body) is str or body is None else _plain(body, 0),
         attributes=attributes,
-        resource=plain_attributes(readable.resource.attributes),
-        scope=_scope(readable.instrumentation_scope),
+        resource=origins.resource(readable.resource),
+        scope=origins.scope(readable.instrumentation_scope),
         observed_time=observed,
         severity_number=0 if record.severity_number is None else record.severity_number.value,
         severity_text=record.severity_text or "",
@@ -51,8 +98,7 @@ def log_record(readable: ReadableLogRecord) -> LogRecord:
     )
 
 
-def span(readable: ReadableSpan) -> Span:
-    """Turn an ended span of the SDK into ours."""
+def _span(readable: ReadableSpan, origins: _Origins) -> Span:
     context = readable.get_span_context()
     assert context is not None
     start = readable.start_time or 0
@@ -64,8 +110,8 @@ def span(readable: ReadableSpan) -> Span:
         span_id=context.span_id.to_bytes(8, "big"),
         name=readable.name,
         attributes=plain_attributes(readable.attributes),
-        resource=plain_attributes(readable.resource.attributes),
-        scope=_scope(readable.instrumentation_scope),
+        resource=origins.resource(readable.resource),
+        scope=origins.scope(readable.instrumentation_scope),
         parent_span_id=(
             readable.parent.span_id.to_bytes(8, "big")
             if readable.parent is not None and readable.parent.span_id
@@ -118,7 +164,11 @@ def _weight(value: Any, depth: int) -> int:
 
 def plain_attributes(attributes: Mapping[str, Any] | None) -> Attributes:
     """Turn attributes into plain JSON data."""
-    return {key: _plain(value, 0) for key, value in (attributes or {}).items()}
+    if not attributes:
+        return {}
+    # The SDK's own mapping is slow to walk through, taking a lock each time; its copy is a dict.
+    copied = attributes.copy() if isinstance(attributes, BoundedAttributes) else attributes
+    return {key: value if type(value) is str else _plain(value, 0) for key, value in copied.items()}
 
 
 def _plain(value: Any, depth: int) -> Json:

@@ -1,0 +1,132 @@
+"""Records as the body of a bulk request: two lines of JSON for each document.
+
+The documents are those of :mod:`otelbridge.elasticsearch.documents`. The resource and the scope,
+which are most of a document and the same in many, are written once and then copied.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from otelbridge.elasticsearch.documents import (
+    Document,
+    Shared,
+    log_source,
+    span_sources,
+)
+from otelbridge.elasticsearch.names import Type, data_stream
+from otelbridge.model import Attributes, LogRecord, Scope, Span
+
+
+def logs_body(records: Iterable[LogRecord], namespace: str) -> bytes:
+    """Write log records.
+
+    Args:
+        records: what is the same object in several of them, resource or scope, is written once.
+        namespace: the last part of the data stream's name.
+
+    Returns:
+        The lines, each ended; nothing where there are no records.
+    """
+    shared = _Written(namespace)
+    lines: list[bytes] = []
+    for record in records:
+        uid = None if record.uid is None else record.uid.hex()
+        lines.append(shared.action("logs", uid))
+        try:
+            lines.append(orjson.dumps(log_source(record, uid, shared), option=_LINE))
+        except TypeError:
+            lines.append(source_line(log_source(record, uid, Shared(namespace))))
+    return b"".join(lines)
+
+
+def spans_body(spans: Iterable[Span], namespace: str) -> bytes:
+    """Write spans, and the documents of their events.
+
+    Args:
+        spans: as the records of :func:`logs_body`.
+        namespace: the last part of the data streams' names.
+
+    Returns:
+        The lines, each ended; nothing where there are no spans.
+    """
+    shared = _Written(namespace)
+    lines: list[bytes] = []
+    for span in spans:
+        written: list[bytes] = []
+        try:
+            for type, id, source in span_sources(span, shared):
+                written += shared.action(type, id), orjson.dumps(source, option=_LINE)
+        except TypeError:
+            written.clear()
+            for type, id, source in span_sources(span, Shared(namespace)):
+                written += shared.action(type, id), source_line(source)
+        lines += written
+    return b"".join(lines)
+
+
+def document_lines(document: Document) -> tuple[bytes, bytes]:
+    """Write one document: the line that says what to do with it, and its own."""
+    action: dict[str, Any] = {"_index": document.stream}
+    if document.id is not None:
+        action["_id"] = document.id
+    if document.dynamic_templates:
+        action["dynamic_templates"] = document.dynamic_templates
+    return orjson.dumps({"create": action}, option=_LINE), source_line(document.source)
+
+
+def source_line(source: dict[str, Any]) -> bytes:
+    """Write a document's own line."""
+    try:
+        return orjson.dumps(source, option=_LINE)
+    except TypeError:
+        # A lone surrogate or a number beyond 64 bits: whether it can be stored is for the server
+        # to say.
+        return json.dumps(source, default=str).encode() + b"\n"
+
+
+_LINE = orjson.OPT_APPEND_NEWLINE
+
+
+class _Written(Shared):
+    """What documents have in common, as JSON."""
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(namespace)
+        self._routing: dict[Type, orjson.Fragment] = {}
+        self._actions: dict[Type, bytes] = {}
+        # By what they were written of, which is kept so that its id remains its own.
+        self._resources: dict[int, tuple[Attributes, orjson.Fragment]] = {}
+        self._scopes: dict[int, tuple[Scope, orjson.Fragment]] = {}
+
+    def routing(self, type: Type) -> orjson.Fragment:
+        if type not in self._routing:
+            self._routing[type] = orjson.Fragment(orjson.dumps(super().routing(type)))
+        return self._routing[type]
+
+    def resource(self, attributes: Attributes) -> orjson.Fragment:
+        found = self._resources.get(id(attributes))
+        if found is None:
+            written = orjson.Fragment(orjson.dumps(super().resource(attributes)))
+            found = self._resources[id(attributes)] = attributes, written
+        return found[1]
+
+    def scope(self, scope: Scope) -> orjson.Fragment:
+        found = self._scopes.get(id(scope))
+        if found is None:
+            written = orjson.Fragment(orjson.dumps(super().scope(scope)))
+            found = self._scopes[id(scope)] = scope, written
+        return found[1]
+
+    def action(self, type: Type, id: str | None) -> bytes:
+        """The line that says what to do with a document; ids are of plain characters."""
+        if type not in self._actions:
+            stream = orjson.dumps(data_stream(type, self.namespace))
+            self._actions[type] = b'{"create":{"_index":%b' % stream
+        if id is None:
+            return self._actions[type] + b"}}\n"
+        return b'%b,"_id":"%b"}}\n' % (self._actions[type], id.encode())

@@ -2,7 +2,9 @@
 
 A document is *stored*; or it is there already, from an earlier attempt; or the server had no room
 for it and may take it *later*; or it is *refused* for what it holds. A refused document is never
-tried again: it is written, as text and with the reason, to the data stream of dead letters.
+tried again. Elasticsearch itself keeps it, with the reason, in the failure store of its data
+stream; where it does not (the request was refused as a whole, or somebody switched the failure
+store off), it is written, as text and with the reason, to the data stream of dead letters.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 MAX_REQUEST_BYTES: Final = 8 * 2**20
 # Of a refused document that is kept; beyond it lies what made the server refuse it.
 MAX_ORIGINAL_CHARS: Final = 8 * 2**20
+# Of one batch whose reasons are read.
+_MOST_REASONS: Final = 100
 
 # Not the document's fault: too busy, shutting down, out of disk, not allowed, not set up.
 _LATER_STATUS: Final = frozenset({401, 403, 404, 408, 429, 502, 503, 504})
@@ -49,12 +53,14 @@ class Refusal:
 
     Attributes:
         type: Elasticsearch's name for what is wrong, such as ``document_parsing_exception``.
-        reason: its words.
+        reason: its words; empty where it keeps the document and does not let us read why.
+        kept: where Elasticsearch itself keeps it; empty where that is for us to do.
     """
 
     document: Document
     type: str
     reason: str
+    kept: str = ""
 
 
 @dataclass(slots=True)
@@ -64,7 +70,7 @@ class Outcome:
     Attributes:
         stored: how many were stored now, dead letters not counted.
         duplicates: how many were there already.
-        refused: what was refused; there is a dead letter for each.
+        refused: what was refused; each is kept, by Elasticsearch or as a dead letter.
         later: what may be stored later; dead letters among it.
         error: why, where there is something in ``later``.
         lost: refused documents whose dead letter was refused too.
@@ -101,7 +107,10 @@ def write_documents(
     outcome = _write(client, documents, url, max_bytes)
     if not outcome.refused:
         return outcome
-    letters = [dead_letter(refusal, namespace) for refusal in outcome.refused]
+    outcome.refused = _with_reasons(client, outcome.refused)
+    letters = [dead_letter(one, namespace) for one in outcome.refused if not one.kept]
+    if not letters:
+        return outcome
     if outcome.error is not None and not outcome.error.temporary:
         outcome.later += letters
         return outcome
@@ -138,9 +147,8 @@ def dead_letter(refusal: Refusal, namespace: str) -> Document:
             "dataset": names.DEAD_LETTER_DATASET,
             "namespace": namespace,
         },
-        "error": {"type": refusal.type, "reason": refusal.reason},
-        "target": document.stream,
-        "uid": id,
+        "error": {"type": refusal.type, "message": refusal.reason},
+        "document": {"index": document.stream, "id": id},
         "original": original,
     }
     return Document(names.dead_letters(namespace), id, source)
@@ -161,7 +169,7 @@ def _write(
             answer = bulk(
                 operations=request.lines,
                 require_data_stream=True,
-                filter_path=["errors", "items.*.status", "items.*.error"],
+                filter_path=["items.*.status", "items.*.error", "items.*.failure_store"],
             )
         except elasticsearch.ApiError as error:
             if error.status_code not in {400, 413}:
@@ -196,14 +204,14 @@ def _write(
 
 def _sort(documents: list[Document], answer: Any, outcome: Outcome, url: str) -> None:
     """Put each document where its part of the answer says."""
-    if not answer["errors"]:
-        outcome.stored += len(documents)
-        return
     for document, item in zip(documents, answer["items"], strict=True):
         result = item["create"]
         status = result["status"]
         if status < 300:
-            outcome.stored += 1
+            if result.get("failure_store") == "used":
+                outcome.refused.append(Refusal(document, "", "", names.failures(document.stream)))
+            else:
+                outcome.stored += 1
             continue
         if status == 409:
             outcome.duplicates += 1
@@ -214,6 +222,34 @@ def _sort(documents: list[Document], answer: Any, outcome: Outcome, url: str) ->
             outcome.error = _later_error(document, status, type, reason, url)
         else:
             outcome.refused.append(Refusal(document, type or f"http_{status}", reason))
+
+
+def _with_reasons(client: Elasticsearch, refused: list[Refusal]) -> list[Refusal]:
+    """Read why documents were refused that Elasticsearch keeps, where it lets us."""
+    kept = {one.document.id: one for one in refused if one.kept and one.document.id is not None}
+    if not kept:
+        return refused
+    places = ",".join(sorted({one.kept for one in kept.values()}))
+    try:
+        client.indices.refresh(index=places)
+        answer = client.search(
+            index=places,
+            query={"terms": {"document.id": list(kept)[:_MOST_REASONS]}},
+            size=_MOST_REASONS,
+            source_includes=["document.id", "error.type", "error.message"],
+        )
+    except Exception:  # a key that may only add documents: they are kept all the same
+        return refused
+    reasons = {}
+    for hit in answer["hits"]["hits"]:
+        error = hit["_source"].get("error") or {}
+        reasons[hit["_source"]["document"]["id"]] = error.get("type", ""), error.get("message", "")
+    return [
+        replace(one, type=reasons[one.document.id][0], reason=reasons[one.document.id][1])
+        if one.kept and one.document.id in reasons
+        else one
+        for one in refused
+    ]
 
 
 def _later_error(

@@ -12,8 +12,8 @@ from otelbridge.settings import Settings
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
-# Data stream lifecycles and passthrough fields as they are used here came with it.
-OLDEST_MAJOR: Final = 9
+# The first whose data streams keep what they refuse.
+OLDEST: Final = (9, 1)
 
 
 class ElasticsearchError(Exception):
@@ -105,10 +105,11 @@ def check_server(client: Elasticsearch, url: str) -> str:
     number = str(version.get("number", ""))
     if version.get("distribution") == "opensearch":
         raise ElasticsearchError(f"{url} is OpenSearch {number}, not Elasticsearch")
-    if not number.split(".")[0].isdigit() or int(number.split(".")[0]) < OLDEST_MAJOR:
+    told = re.match(r"(\d+)\.(\d+)", number)
+    if told is None or (int(told[1]), int(told[2])) < OLDEST:
         raise ElasticsearchError(
             f"{url} is Elasticsearch {number or 'of an unknown version'}; "
-            f"{OLDEST_MAJOR}.0 or newer is needed"
+            f"{OLDEST[0]}.{OLDEST[1]} or newer is needed"
         )
     return number
 

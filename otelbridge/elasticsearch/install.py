@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from otelbridge.elasticsearch import names
 from otelbridge.elasticsearch.client import explain
 from otelbridge.elasticsearch.templates import (
     VERSION,
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 _DIGEST: Final = "digest"
+# In an index's mapping: the state of the template that it was made by.
+_MARK: Final = "otelbridge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ def install_templates(
 ) -> Iterator[Change]:
     """Bring all templates to a server; what is there already and the same is left alone.
 
-    Data streams that exist already go on with a new index where a template changed, so that the
-    next document is indexed as it says.
+    Data streams that exist already are told how long to keep what, and go on with a new index, from
+    the next document on, where their newest was made otherwise than the templates say.
 
     Args:
         client: reaches the server.
@@ -58,17 +59,15 @@ def install_templates(
         ElasticsearchError: the server refused one, or cannot be reached.
     """
     try:
-        changes = []
-        for name, template in component_templates(options).items():
-            change = _put_component(client, name, template)
-            changes.append(change)
-            yield change
+        shared = component_templates(options)
+        for name, template in shared.items():
+            yield _put_component(client, name, template)
         for name, template in index_templates(options).items():
+            _mark(template, shared)
             change = _put_index(client, name, template)
-            changes.append(change)
             yield change
-        if any(change.done in {"created", "updated"} for change in changes):
-            yield from _renew(client, options)
+            if change.done != "newer":
+                yield from _renew(client, name, template)
     except Exception as error:
         raise explain(error, url) from error
 
@@ -80,9 +79,7 @@ def _put_component(client: Elasticsearch, name: str, template: dict[str, Any]) -
         f"component template {name}", template, listed[0]["component_template"] if listed else None
     )
     if change.done in {"created", "updated"}:
-        client.perform_request(
-            "PUT", f"/_component_template/{name}", headers=_JSON, body=_signed(template)
-        )
+        _put(client, f"/_component_template/{name}", _signed(template))
     return change
 
 
@@ -93,9 +90,7 @@ def _put_index(client: Elasticsearch, name: str, template: dict[str, Any]) -> Ch
         f"index template {name}", template, listed[0]["index_template"] if listed else None
     )
     if change.done in {"created", "updated"}:
-        client.perform_request(
-            "PUT", f"/_index_template/{name}", headers=_JSON, body=_signed(template)
-        )
+        _put(client, f"/_index_template/{name}", _signed(template))
     return change
 
 
@@ -122,24 +117,55 @@ def _digest(template: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _renew(client: Elasticsearch, options: TemplateOptions) -> Iterator[Change]:
-    """Let the data streams that exist follow their templates."""
-    streams = [
-        *(f"{type}-{names.DATASET}-*" for type in ("logs", "traces", "metrics")),
-        f"logs-{names.DEAD_LETTER_DATASET}-*",
-    ]
-    found = client.options(ignore_status=404).indices.get_data_stream(name=",".join(streams))
+def _mark(template: dict[str, Any], shared: dict[str, Any]) -> None:
+    """Have every index that is made by a template tell by which state of it."""
+    body = template["template"]
+    parts = [shared.get(name) for name in template.get("composed_of", ())]
+    state = _digest({"settings": body.get("settings"), "mappings": body["mappings"], "of": parts})
+    body["mappings"] = {**body["mappings"], "_meta": {_MARK: state}}
+
+
+def _renew(client: Elasticsearch, name: str, template: dict[str, Any]) -> Iterator[Change]:
+    """Let the data streams that exist follow their template."""
+    pattern = ",".join(template["index_patterns"])
+    found = client.options(ignore_status=404).indices.get_data_stream(name=pattern)
     for stream in found.body.get("data_streams") or []:
-        name = stream["name"]
-        client.indices.rollover(alias=name)
-        retention = f"{max(1, round(options.retention))}s"
-        set_to = client.options(ignore_status=(400, 404, 405)).perform_request(
-            "PUT",
-            f"/_data_stream/{name}/_lifecycle",
-            headers=_JSON,
-            body={"data_retention": retention},
-        )
-        why = f"kept for {retention}"
-        if not (isinstance(set_to.body, dict) and set_to.body.get("acknowledged")):
-            why = "this server does not let its retention be changed"
-        yield Change(f"data stream {name}", "rolled over", why)
+        if stream.get("template") != name:
+            continue
+        said = list(_tell(client, stream, template["template"]))
+        if _is_made_otherwise(client, stream, template) and not stream.get("rollover_on_write"):
+            # Lazily: with the next document, so that no empty index is left behind.
+            client.indices.rollover(alias=stream["name"], lazy=True)
+            yield Change(f"data stream {stream['name']}", "rolled over", "; ".join(said))
+        elif said:
+            yield Change(f"data stream {stream['name']}", "updated", "; ".join(said))
+
+
+def _tell(client: Elasticsearch, stream: dict[str, Any], body: dict[str, Any]) -> Iterator[str]:
+    """Tell a data stream what only new ones take from the template; says what changed."""
+    kept = body["lifecycle"]["data_retention"]
+    if (stream.get("lifecycle") or {}).get("data_retention") != kept:
+        _put(client, f"/_data_stream/{stream['name']}/_lifecycle", body["lifecycle"])
+        yield f"kept for {kept}"
+    if (options := body.get("data_stream_options")) is None:
+        return
+    failures = stream.get("failure_store") or {}
+    kept_failures = (failures.get("lifecycle") or {}).get("data_retention")
+    if not failures.get("enabled") or kept_failures != kept:
+        _put(client, f"/_data_stream/{stream['name']}/_options", options)
+        yield f"what it refuses is kept for {kept}"
+
+
+def _is_made_otherwise(
+    client: Elasticsearch, stream: dict[str, Any], template: dict[str, Any]
+) -> bool:
+    """Tell whether the index that is written to was made by another state of the template."""
+    newest = stream["indices"][-1]["index_name"]
+    mapping = client.indices.get_mapping(index=newest, filter_path="*.mappings._meta").body
+    meta = mapping.get(newest, {}).get("mappings", {}).get("_meta") or {}
+    wanted: str = template["template"]["mappings"]["_meta"][_MARK]
+    return bool(meta.get(_MARK) != wanted)
+
+
+def _put(client: Elasticsearch, path: str, body: dict[str, Any]) -> None:
+    client.perform_request("PUT", path, headers=_JSON, body=body)

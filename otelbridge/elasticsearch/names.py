@@ -29,5 +29,17 @@ def data_stream(type: Type, namespace: str) -> str:
 
 
 def dead_letters(namespace: str) -> str:
-    """Name the data stream of documents that Elasticsearch refused."""
+    """Name the data stream of refused documents that Elasticsearch did not keep itself."""
     return f"logs-{DEAD_LETTER_DATASET}-{namespace}"
+
+
+def failures(stream: str) -> str:
+    """Name a data stream's failure store: what Elasticsearch refused and kept itself."""
+    return f"{stream}::failures"
+
+
+def refused(namespace: str) -> str:
+    """Name everything that was refused, wherever it is kept, for searches that leave out what is not
+    there."""
+    kept = (failures(data_stream(type, namespace)) for type in ("logs", "traces", "metrics"))
+    return ",".join((dead_letters(namespace), *kept))

@@ -23,7 +23,7 @@ from otelbridge import schema
 from otelbridge.elasticsearch import names
 
 # Told apart by `otelbridge setup`; to be raised with every change of what is written below.
-VERSION: Final = 1
+VERSION: Final = 2
 
 PRIORITY: Final = 300
 MOST_FIELDS: Final = 3000
@@ -114,7 +114,15 @@ def _template(template: Mapping) -> Mapping:
 
 
 def _index_template(type: names.Type, mappings: Mapping, options: TemplateOptions) -> Mapping:
-    template: Mapping = {"mappings": mappings, "lifecycle": _lifecycle(options)}
+    template: Mapping = {
+        "mappings": mappings,
+        "lifecycle": _lifecycle(options),
+        # To data streams that are new; others are told one by one.
+        "data_stream_options": {
+            # A document that it refuses is kept, with the reason.
+            "failure_store": {"enabled": True, "lifecycle": _lifecycle(options)}
+        },
+    }
     if options.logsdb and type != "metrics":
         template["settings"] = {"index.mode": "logsdb"}
     return {
@@ -425,14 +433,14 @@ def _dead_letters() -> Mapping:
                     "namespace": {"type": "keyword"},
                 }
             },
+            # Named as in a failure store, so that both are read as one.
             "error": {
                 "properties": {
                     "type": _keyword(words=False),
-                    "reason": _text(),
+                    "message": _text(),
                 }
             },
-            "target": _keyword(words=False),
-            "uid": _ID,
+            "document": {"properties": {"index": _keyword(words=False), "id": _ID}},
             # The document as JSON text: kept whole, and never itself a reason to refuse it.
             "original": {"type": "keyword", "index": False, "doc_values": False},
         },

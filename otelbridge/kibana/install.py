@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import ssl
 import urllib.error
 import urllib.request
@@ -18,11 +19,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import otelbridge
-from otelbridge.elasticsearch.client import ElasticsearchError
+from otelbridge.elasticsearch.client import OLDEST, ElasticsearchError
 from otelbridge.elasticsearch.install import Change
 from otelbridge.settings import Settings
 
-OLDEST_MAJOR: Final = 9
 TIMEOUT: Final = 60.0
 _BOUNDARY: Final = "otelbridge-3b7f0c9a51d24e8f"
 _KINDS: Final = {"index-pattern": "data view", "search": "saved search", "dashboard": "dashboard"}
@@ -77,10 +77,10 @@ def check_kibana(settings: Settings, url: str) -> str:
         raise KibanaError(f"{url} answers, but not as Kibana does")
     if level not in {"available", "degraded"}:
         raise KibanaError(f"{url} is not ready: {level}", temporary=True)
-    major = number.split(".")[0]
     # Who is not signed in is not told the version.
-    if major.isdigit() and int(major) < OLDEST_MAJOR:
-        raise KibanaError(f"{url} is Kibana {number}; {OLDEST_MAJOR}.0 or newer is needed")
+    told = re.match(r"(\d+)\.(\d+)", number)
+    if told is not None and (int(told[1]), int(told[2])) < OLDEST:
+        raise KibanaError(f"{url} is Kibana {number}; {OLDEST[0]}.{OLDEST[1]} or newer is needed")
     return number
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -25,6 +25,7 @@ def setup(url: str, *arguments: str) -> Result:
 
 
 DEAD_LETTERS = "logs-otelbridge.deadletter"
+STREAM = "logs-otelbridge.otel-setup"
 
 
 def write_as_version(url: str, version: int) -> None:
@@ -50,29 +51,91 @@ def test_it_says_what_it_changed_and_the_second_time_that_there_is_nothing_to_do
     second = setup(elasticsearch_url, *WITHOUT, "--json")
 
     assert first.exit_code == 0, first.output
-    assert f"~ index template {DEAD_LETTERS}: updated (version 0 to 1)" in first.stdout
+    assert f"~ index template {DEAD_LETTERS}: updated (version 0 to 2)" in first.stdout
     assert [change["done"] for change in json.loads(second.stdout)] == ["unchanged"] * 5
 
 
-def test_a_data_stream_goes_on_with_a_new_index_where_its_template_changed(
-    elasticsearch_url: str,
-) -> None:
+@pytest.fixture
+def stream(elasticsearch_url: str) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Tells of a data stream that this version of the templates made."""
     client = make_client(read_settings({}), url=elasticsearch_url)
     setup(elasticsearch_url, *WITHOUT)
-    stream = "logs-otelbridge.otel-setup"
-    client.indices.create_data_stream(name=stream)
-    try:
-        changed = setup(elasticsearch_url, *WITHOUT, "--retention", "3d")
+    client.indices.create_data_stream(name=STREAM)
 
-        assert f"~ data stream {stream}: rolled over" in changed.stdout
-        (found,) = client.indices.get_data_stream(name=stream)["data_streams"]
-        assert found["generation"] == 2
-        template = client.indices.get_index_template(name="logs-otelbridge.otel")
-        lifecycle = template["index_templates"][0]["index_template"]["template"]["lifecycle"]
-        assert lifecycle["data_retention"] == "259200s"
+    def tell() -> dict[str, Any]:
+        (found,) = client.indices.get_data_stream(name=STREAM)["data_streams"]
+        return dict(found)
+
+    yield tell
+    client.indices.delete_data_stream(name=STREAM)
+    setup(elasticsearch_url, *WITHOUT)
+    client.close()
+
+
+def write(url: str, **attributes: Any) -> None:
+    with make_client(read_settings({}), url=url) as client:
+        document = {"@timestamp": "2026-11-21T12:00:00Z", "attributes": attributes}
+        client.index(index=STREAM, op_type="create", document=document)
+
+
+def test_a_data_stream_is_told_of_another_retention_and_goes_on_with_its_index(
+    elasticsearch_url: str, stream: Callable[[], dict[str, Any]]
+) -> None:
+    changed = setup(elasticsearch_url, *WITHOUT, "--retention", "3d")
+    again = setup(elasticsearch_url, *WITHOUT, "--retention", "3d")
+
+    assert f"~ data stream {STREAM}: updated (kept for 259200s; " in changed.stdout
+    assert STREAM not in again.stdout
+    write(elasticsearch_url)
+    found = stream()
+    assert found["generation"] == 1
+    assert found["lifecycle"]["data_retention"] == "259200s"
+    assert found["failure_store"]["lifecycle"]["data_retention"] == "259200s"
+
+
+def test_a_data_stream_goes_on_with_a_new_index_where_its_template_indexes_otherwise(
+    elasticsearch_url: str, stream: Callable[[], dict[str, Any]]
+) -> None:
+    changed = setup(elasticsearch_url, *WITHOUT, "--logsdb")
+    again = setup(elasticsearch_url, *WITHOUT, "--logsdb")
+
+    assert f"~ data stream {STREAM}: rolled over" in changed.stdout
+    assert STREAM not in again.stdout
+    assert stream()["generation"] == 1, "an index that nothing is written to is not made"
+    write(elasticsearch_url)
+    assert stream()["generation"] == 2
+    assert "unchanged" in setup(elasticsearch_url, *WITHOUT, "--logsdb").stdout
+    write(elasticsearch_url)
+    assert stream()["generation"] == 2
+
+
+def test_an_older_versions_data_stream_is_upgraded_in_place(elasticsearch_url: str) -> None:
+    client = make_client(read_settings({}), url=elasticsearch_url)
+    client.options(ignore_status=404).indices.delete_data_stream(name=STREAM)
+    client.indices.put_index_template(
+        name="logs-otelbridge.otel",
+        index_patterns=["logs-otelbridge.otel-*"],
+        data_stream={},
+        priority=300,
+        version=1,
+        template={"mappings": {"properties": {"attributes": {"type": "object"}}}},
+    )
+    try:
+        write(elasticsearch_url, user="before")
+        changed = setup(elasticsearch_url, *WITHOUT)
+        write(elasticsearch_url, user="after")
+        write(elasticsearch_url, **{"": "a field without a name is refused, and kept"})
+
+        assert "~ index template logs-otelbridge.otel: updated (version 1 to 2)" in changed.stdout
+        assert f"~ data stream {STREAM}: rolled over (kept for 604800s; what it" in changed.stdout
+        client.indices.refresh(index=STREAM)
+        # A field of the newer mapping finds the newer document; the older one is still there.
+        assert client.count(index=STREAM, query={"term": {"user": "after"}})["count"] == 1
+        assert client.count(index=STREAM)["count"] == 2
+        client.indices.refresh(index=f"{STREAM}::failures")
+        assert client.count(index=f"{STREAM}::failures")["count"] == 1
     finally:
-        client.indices.delete_data_stream(name=stream)
-        setup(elasticsearch_url, *WITHOUT)
+        client.indices.delete_data_stream(name=STREAM)
         client.close()
 
 
@@ -135,7 +198,7 @@ def error(type: str, reason: str) -> Any:
             200,
             {"version": {"number": "8.19.2"}},
             PRODUCT,
-            "is Elasticsearch 8.19.2; 9.0 or newer is needed",
+            "is Elasticsearch 8.19.2; 9.1 or newer is needed",
         ),
         (
             200,

@@ -15,7 +15,7 @@ from otelbridge.elasticsearch.bulk import Outcome, write_documents
 from otelbridge.elasticsearch.client import make_client
 from otelbridge.elasticsearch.documents import Document, timestamp
 from otelbridge.elasticsearch.install import install_templates
-from otelbridge.elasticsearch.names import data_stream, dead_letters
+from otelbridge.elasticsearch.names import data_stream, dead_letters, failures, refused
 from otelbridge.elasticsearch.templates import MAY_LACK, TemplateOptions
 from otelbridge.settings import read_settings
 
@@ -85,25 +85,57 @@ def test_a_refused_document_becomes_a_dead_letter_and_the_others_are_stored(
     outcome = write(client, namespace, conflicting, document(namespace, "fine", size=404))
     assert (outcome.stored, len(outcome.refused), outcome.later) == (1, 1, [])
     assert found(client, first.stream).keys() == {"first", "fine"}
-    letter = found(client, dead_letters(namespace))["conflict"]
-    assert letter["error"]["type"] == "document_parsing_exception"
-    assert "size" in letter["error"]["reason"]
-    assert letter["target"] == first.stream
-    assert letter["uid"] == "conflict"
-    assert json.loads(letter["original"]) == conflicting.source
+    (refusal,) = outcome.refused
+    assert refusal.kept == failures(first.stream)
+    assert refusal.type == "document_parsing_exception"
+    assert "size" in refusal.reason
+    (kept,) = found(client, failures(first.stream)).values()
+    assert kept["error"]["type"] == refusal.type
+    assert kept["document"]["id"] == "conflict"
+    assert kept["document"]["source"] == conflicting.source
 
 
-def test_a_dead_letter_is_found_by_the_words_of_its_reason(
+def test_what_a_server_without_failure_stores_refuses_becomes_a_dead_letter(
     client: Elasticsearch, namespace: str
 ) -> None:
+    fine = document(namespace, "fine")
+    assert write(client, namespace, fine).stored == 1
+    _switch_failure_store(client, fine.stream, on=False)
+    broken = document(namespace, "broken", **{"": "a field without a name"})
+    (refusal,) = write(client, namespace, broken).refused
+    assert refusal.kept == ""
+    letter = found(client, dead_letters(namespace))["broken"]
+    assert letter["error"]["type"] == "document_parsing_exception"
+    assert "Field name cannot be an empty string" in letter["error"]["message"]
+    assert letter["document"] == {"index": fine.stream, "id": "broken"}
+    assert json.loads(letter["original"]) == broken.source
+
+
+@pytest.mark.parametrize("kept_by", ["the server", "us"])
+def test_what_was_refused_is_found_by_the_words_of_its_reason_wherever_it_is_kept(
+    client: Elasticsearch, namespace: str, kept_by: str
+) -> None:
     broken = document(namespace, "broken")
+    write(client, namespace, document(namespace, "fine"))
+    _switch_failure_store(client, broken.stream, on=kept_by == "the server")
     broken.source["@timestamp"] = "yesterday"
     assert len(write(client, namespace, broken).refused) == 1
-    client.indices.refresh(index=dead_letters(namespace))
+    client.indices.refresh(index=refused(namespace), ignore_unavailable=True)
     hits = client.search(
-        index=dead_letters(namespace), query={"match": {"error.reason": "yesterday"}}
+        index=refused(namespace),
+        ignore_unavailable=True,
+        query={"match": {"error.message": "yesterday"}},
     )
     assert hits["hits"]["total"]["value"] == 1
+
+
+def _switch_failure_store(client: Elasticsearch, stream: str, *, on: bool) -> None:
+    client.perform_request(
+        "PUT",
+        f"/_data_stream/{stream}/_options",
+        headers={"content-type": "application/json", "accept": "application/json"},
+        body={"failure_store": {"enabled": on}},
+    )
 
 
 def test_a_number_that_comes_as_text_later_loses_nothing(
@@ -193,7 +225,7 @@ def test_a_document_too_large_for_the_server_takes_no_other_with_it(
     assert outcome.stored == 6
     assert [refusal.document for refusal in outcome.refused] == [large]
     letter = found(client, dead_letters(namespace))["large"]
-    assert letter["error"]["reason"] == "larger than the server takes"
+    assert letter["error"]["message"] == "larger than the server takes"
     assert json.loads(letter["original"]) == large.source
 
 

@@ -107,7 +107,7 @@ def test_an_object_that_is_refused_is_named(kibana, monkeypatch):
 def test_its_version_is_told_and_an_older_one_refused(kibana):
     assert check_kibana(SETTINGS, kibana.url) == "9.1.3"
     kibana.version = "8.19.2"
-    with pytest.raises(KibanaError, match=r"is Kibana 8\.19\.2; 9\.0 or newer"):
+    with pytest.raises(KibanaError, match=r"is Kibana 8\.19\.2; 9\.1 or newer"):
         check_kibana(SETTINGS, kibana.url)
 
 

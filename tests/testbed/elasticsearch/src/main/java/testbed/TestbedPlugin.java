@@ -76,7 +76,7 @@ public final class TestbedPlugin extends Plugin implements NetworkPlugin, Action
 
     @Override
     public Map<String, Mapper.TypeParser> getMappers() {
-        return standIns ? StandIns.mappers() : Map.of();
+        return standIns ? StandIns.mappers() : StandIns.needed();
     }
 
     @Override

@@ -1,0 +1,41 @@
+"""The connection to a server, with requests compressed quickly rather than most tightly."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Any, Final
+
+from elastic_transport import NodeApiResponse, NodeConfig, Urllib3HttpNode
+from elastic_transport.client_utils import DEFAULT
+
+# The client's own is 9, which takes six times as long and saves a fifth more of records' bytes.
+LEVEL: Final = 1
+# What is shorter goes in one packet as it is.
+SHORTEST: Final = 1400
+
+
+class CompressingNode(Urllib3HttpNode):
+    """Sends the bodies of requests compressed, and takes answers that are."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            config: the server's address, and how to reach it.
+        """
+        super().__init__(config)
+        self.headers["accept-encoding"] = "gzip"
+
+    def perform_request(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        headers: Any = None,
+        request_timeout: Any = DEFAULT,
+    ) -> NodeApiResponse:
+        """Send a request and wait for its answer, as the class this is made of does."""
+        if body and len(body) > SHORTEST:
+            body = gzip.compress(body, LEVEL)
+            headers = {**(headers or {}), "content-encoding": "gzip"}
+        return super().perform_request(method, target, body, headers, request_timeout)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from otelbridge.delivery.spool.disk import Spool
+from otelbridge.delivery.spool.fallback import FallbackSpool
+from otelbridge.delivery.spool.folder import spool_folder
 from otelbridge.delivery.spool.memory import MemorySpool
 from otelbridge.delivery.spool.store import (
     DAMAGED,
@@ -24,8 +27,10 @@ __all__ = [
     "Entry",
     "MemorySpool",
     "PayloadStore",
+    "Spool",
     "SpoolError",
     "open_spool",
+    "spool_folder",
 ]
 
 
@@ -48,4 +53,13 @@ def open_spool(
         dropped: told how many records were dropped, and why.
         trouble: told in one line why the disk cannot be used, or that it can again.
     """
-    return MemorySpool(max_bytes=memory_bytes, dropped=dropped)
+    if folder is None:
+        return MemorySpool(max_bytes=memory_bytes, dropped=dropped)
+    return FallbackSpool(
+        folder,
+        max_bytes=max_bytes,
+        memory_bytes=memory_bytes,
+        sync=sync,
+        dropped=dropped,
+        trouble=trouble,
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from typing import Final
 
 from otelbridge.delivery.payload import Payload
 from otelbridge.delivery.spool.store import FULL, Dropped, Entry
 
 # What a payload takes beside its body, about.
-_OVERHEAD = 256
+_OVERHEAD: Final = 256
+_PLACE: Final = "memory"
 
 
 class MemorySpool:
@@ -23,7 +25,10 @@ class MemorySpool:
         """
         self._max_bytes = max_bytes
         self._dropped = dropped
-        self.start_afresh()
+        self._lock = threading.Lock()
+        self._waiting: dict[int, Entry] = {}
+        self._records = self._size = 0
+        self._number = self._shown = 0
 
     @property
     def records(self) -> int:
@@ -35,12 +40,23 @@ class MemorySpool:
         """How many bytes they take."""
         return self._size
 
+    @property
+    def kept(self) -> int:
+        """None: the next process finds nothing."""
+        return 0
+
+    @property
+    def showing(self) -> bool:
+        """Whether a payload was returned by :meth:`next` and is not done."""
+        with self._lock:
+            return self._shown in self._waiting
+
     def append(self, payload: Payload) -> Entry:
         """Take a payload; the oldest ones make room, but never one that is being sent."""
         lost = 0
         with self._lock:
             self._number += 1
-            entry = Entry(payload, "memory", self._number)
+            entry = Entry(payload, _PLACE, self._number)
             if _weight(entry) > self._max_bytes:
                 lost = payload.count
             else:
@@ -61,7 +77,17 @@ class MemorySpool:
     def done(self, entry: Entry) -> bool:
         """Forget a payload."""
         with self._lock:
-            return self._forget(entry.offset)
+            return entry.place == _PLACE and self._forget(entry.offset)
+
+    def hidden(self) -> list[Entry]:
+        """List what waits, oldest first, but what :meth:`next` returned."""
+        with self._lock:
+            return [entry for number, entry in self._waiting.items() if number != self._shown]
+
+    def show_nothing(self) -> None:
+        """Treat what :meth:`next` returned as what it has not."""
+        with self._lock:
+            self._shown = 0
 
     def adopt(self) -> int:
         """Nothing is left in memory by a process that has ended."""
@@ -73,7 +99,7 @@ class MemorySpool:
     def start_afresh(self) -> None:
         """Forget what belongs to the parent process, in the child after a fork."""
         self._lock = threading.Lock()
-        self._waiting: dict[int, Entry] = {}
+        self._waiting.clear()
         self._records = self._size = 0
         self._number = self._shown = 0
 

@@ -51,6 +51,10 @@ class PayloadStore(Protocol):
     def size(self) -> int:
         """How many bytes these take."""
 
+    @property
+    def kept(self) -> int:
+        """How many of the records the next process would find."""
+
     def append(self, payload: Payload) -> Entry:
         """Take a payload; the oldest ones make room for it, dropped and counted.
 
@@ -62,7 +66,10 @@ class PayloadStore(Protocol):
         """
 
     def next(self) -> Entry | None:
-        """Return the oldest payload, the same one until it is done; ``None`` if nothing waits."""
+        """Return the oldest payload, the same one until it is done; ``None`` if nothing waits.
+
+        What was returned does not make room for others.
+        """
 
     def done(self, entry: Entry) -> bool:
         """Forget a payload, which was sent or given up.
@@ -74,7 +81,7 @@ class PayloadStore(Protocol):
     def adopt(self) -> int:
         """Take over what processes left that have ended.
 
-        Never raises. To be called at the start and every few seconds.
+        To be called at the start and every few seconds.
 
         Returns:
             How many records that were; they are counted in :attr:`records` from now on.

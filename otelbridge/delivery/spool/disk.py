@@ -1,0 +1,338 @@
+"""The spool on disk: this process's segments in a folder that it shares with others."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from otelbridge.delivery.payload import Payload
+from otelbridge.delivery.spool.folder import (
+    SegmentName,
+    become_owner,
+    list_folder,
+    lock_path,
+    sync_folder,
+)
+from otelbridge.delivery.spool.frame import LARGEST_BODY, frame_bytes
+from otelbridge.delivery.spool.locks import Lock, take_lock
+from otelbridge.delivery.spool.segment import Segment
+from otelbridge.delivery.spool.store import DAMAGED, FULL, REMOVED, Dropped, Entry, SpoolError
+
+# A full spool gives up a segment at a time: not too much at once.
+LARGEST_SEGMENT: Final = 2**20
+_SEGMENTS: Final = 16
+
+
+class Spool:
+    """Keeps payloads in a folder, over the end of the process; see :class:`PayloadStore`.
+
+    Every process has segments of its own in the folder and reads no other's, until that has ended
+    and somebody takes them over. Nothing is opened or made before there is a payload to keep or
+    something to take over.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int, sync: str, dropped: Dropped) -> None:
+        """Remember where payloads are to wait.
+
+        Args:
+            folder: of the spool; made when it is needed, for this user only.
+            max_bytes: of what all processes keep in it. Each holds itself to it whenever it writes
+                or looks for what others left, so that it can be exceeded for seconds.
+            sync: ``always`` flushes each payload to the disk, ``never`` leaves it to the system.
+            dropped: told how many records were dropped, and why.
+        """
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._segment_bytes = max(1, min(LARGEST_SEGMENT, max_bytes // _SEGMENTS))
+        self._sync = sync == "always"
+        self._report = dropped
+        self._lock = threading.Lock()
+        self._segments: dict[str, Segment] = {}
+        self._writing: Segment | None = None
+        self._shown: Entry | None = None
+        self._owner = ""
+        self._own_lock: Lock | None = None
+        self._last_time = 0
+        self._others_bytes = 0
+        self._owners = 1
+        self._unreported = 0
+        self._losses: dict[str, int] = {}
+
+    @property
+    def records(self) -> int:
+        """How many records wait for this process to send them."""
+        with self._lock:
+            return self._records()
+
+    @property
+    def size(self) -> int:
+        """How many bytes this process's segments take."""
+        with self._lock:
+            return self._size()
+
+    @property
+    def kept(self) -> int:
+        """How many of the records the next process would find."""
+        with self._lock:
+            return sum(segment.waiting for segment in self._segments.values())
+
+    def append(self, payload: Payload) -> Entry:
+        """Take a payload; the oldest segments make room for it.
+
+        Raises:
+            SpoolError: it cannot be written.
+        """
+        with self._locked():
+            needed = frame_bytes(payload)
+            if needed > self._max_bytes or len(payload.body) > LARGEST_BODY:
+                self._lost(payload.count, FULL)
+                return Entry(payload, "")
+            try:
+                self._make_room(needed)
+                segment = self._writable(needed)
+                offset = segment.append(payload, time.time_ns())
+                if self._sync:
+                    segment.sync()
+            except OSError as error:
+                raise self._error(error) from error
+            return Entry(payload, _key(segment), offset)
+
+    def next(self) -> Entry | None:
+        """Return the oldest payload, the same one until it is done.
+
+        Raises:
+            SpoolError: it cannot be read for now.
+        """
+        with self._locked():
+            while self._shown is None and self._segments:
+                segment = next(iter(self._segments.values()))
+                try:
+                    found = segment.next()
+                except FileNotFoundError:
+                    self._drop(segment, REMOVED)
+                    continue
+                except OSError as error:
+                    if error.errno != errno.EIO:
+                        raise self._error(error) from error
+                    found = None
+                if found is None:
+                    # What was counted and is not found has been damaged.
+                    self._drop(segment, DAMAGED)
+                else:
+                    self._shown = Entry(found.payload, _key(segment), found.header.offset)
+            return self._shown
+
+    def done(self, entry: Entry) -> bool:
+        """Forget a payload; a segment goes with its last one."""
+        with self._locked():
+            shown = self._shown is not None and _same(entry, self._shown)
+            if shown:
+                self._shown = None
+            segment = self._segments.get(entry.place)
+            if segment is None:
+                # Its segment made room for others while it was being sent.
+                return shown
+            there = segment.mark_done(entry.offset, entry.payload)
+            if segment.waiting <= 0:
+                self._drop(segment, DAMAGED)
+            return there
+
+    def adopt(self) -> int:
+        """Take over the segments of processes that have ended, and hold the bound.
+
+        Raises:
+            SpoolError: the folder cannot be used for now.
+        """
+        with self._locked():
+            try:
+                adopted = self._unreported + self._adopt_all()
+                self._unreported = 0
+                if self._own_lock is not None:
+                    self._hold()
+                self._make_room(0)
+            except OSError as error:
+                raise self._error(error) from error
+            return adopted
+
+    def close(self) -> None:
+        """Let go of the segments; they wait for the next process."""
+        with self._locked():
+            if self._shown is not None and self._shown.place not in self._segments:
+                self._lost(self._shown.payload.count, FULL)
+            self._shown = None
+            for segment in self._segments.values():
+                if segment.waiting > 0:
+                    segment.close()
+                else:
+                    segment.delete()
+            if self._own_lock is not None:
+                self._own_lock.remove()
+                self._own_lock = None
+
+    def start_afresh(self) -> None:
+        """Forget the parent's segments, in the child after a fork."""
+        self._lock = threading.Lock()
+        for segment in self._segments.values():
+            segment.close()
+        if self._own_lock is not None:
+            self._own_lock.let_go()
+        self._segments.clear()
+        self._writing = self._shown = self._own_lock = None
+        self._owner = ""
+        self._unreported = 0
+        self._losses = {}
+
+    # --- what waits -----------------------------------------------------------------------------
+
+    def _records(self) -> int:
+        records = sum(segment.waiting for segment in self._segments.values())
+        if self._shown is not None and self._shown.place not in self._segments:
+            records += self._shown.payload.count
+        return records
+
+    def _size(self) -> int:
+        return sum(segment.size for segment in self._segments.values())
+
+    def _drop(self, segment: Segment, reason: str) -> None:
+        """Remove a segment; what waits in it is lost, but not what is being sent."""
+        del self._segments[_key(segment)]
+        if self._writing is segment:
+            self._writing = None
+        segment.delete()
+        waiting = segment.waiting
+        if self._shown is not None and self._shown.place == _key(segment):
+            waiting -= self._shown.payload.count
+        self._lost(waiting, reason)
+
+    def _lost(self, count: int, reason: str) -> None:
+        if count > 0:
+            self._losses[reason] = self._losses.get(reason, 0) + count
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock; what was lost meanwhile is reported without it."""
+        losses: dict[str, int] = {}
+        try:
+            with self._lock:
+                try:
+                    yield
+                finally:
+                    losses, self._losses = self._losses, {}
+        finally:
+            for reason, count in losses.items():
+                self._report(count, reason)
+
+    def _error(self, error: OSError) -> SpoolError:
+        return SpoolError(f"cannot keep telemetry in {self._folder}: {error.strerror or error}")
+
+    # --- what is written ------------------------------------------------------------------------
+
+    def _writable(self, needed: int) -> Segment:
+        """Return the segment that the next payload belongs into."""
+        writing = self._writing
+        if writing is not None and writing.removed():
+            self._drop(writing, REMOVED)
+            writing = None
+        if writing is not None and writing.size and writing.size + needed > self._segment_bytes:
+            writing = None
+        return writing or self._begin_segment()
+
+    def _begin_segment(self) -> Segment:
+        if self._writing is not None:
+            self._writing.close()
+            self._writing = None
+        self._hold()
+        name, self._last_time = SegmentName.now(self._owner, self._last_time)
+        segment = Segment(self._folder, name)
+        segment.create()
+        if self._sync:
+            sync_folder(self._folder)
+        self._segments[_key(segment)] = self._writing = segment
+        return segment
+
+    def _hold(self) -> None:
+        """Have a name in the folder, and a lock by which others know that it is a living one's."""
+        if self._own_lock is not None and self._own_lock.held():
+            return
+        if self._own_lock is not None:
+            # Somebody has cleared the folder, or the folder is another one now.
+            self._own_lock.let_go()
+            self._own_lock = None
+        self._owner, self._own_lock = become_owner(self._folder)
+        for segment in tuple(self._segments.values()):
+            self._claim(segment)
+
+    def _claim(self, segment: Segment) -> None:
+        try:
+            segment.rename(replace(segment.name, owner=self._owner))
+        except FileNotFoundError:
+            self._drop(segment, REMOVED)
+
+    def _make_room(self, needed: int) -> None:
+        if self._size() + self._others_bytes + needed <= self._max_bytes:
+            return
+        # First what nobody owns any more: it is older.
+        self._unreported += self._adopt_all()
+        # Who is within its share leaves it to the others to make room.
+        limit = max(self._max_bytes - self._others_bytes, self._max_bytes // self._owners, needed)
+        while self._segments and self._size() + needed > limit:
+            self._drop(next(iter(self._segments.values())), FULL)
+
+    # --- what others left -----------------------------------------------------------------------
+
+    def _adopt_all(self) -> int:
+        """Take over what nobody owns any more, and measure what others own."""
+        if self._own_lock is not None:
+            self._own_lock.beat()
+        listing = list_folder(self._folder)
+        adopted = 0
+        for owner in sorted(listing.owners - {self._owner}):
+            # Another user's is not for this process to send.
+            with contextlib.suppress(PermissionError):
+                adopted += self._adopt_owner(owner)
+        listing = list_folder(self._folder)
+        others = {owner: size for owner, size in listing.sizes.items() if owner != self._owner}
+        self._others_bytes = sum(others.values())
+        self._owners = 1 + len(others)
+        return adopted
+
+    def _adopt_owner(self, owner: str) -> int:
+        lock = take_lock(lock_path(self._folder, owner))
+        if lock is None:
+            return 0
+        adopted = 0
+        try:
+            # Listed now that nobody adds to it.
+            names = list_folder(self._folder).segments.get(owner, [])
+            if names:
+                self._hold()
+            for name in names:
+                segment = Segment(self._folder, name)
+                segment.measure()
+                self._claim_found(segment)
+                adopted += segment.waiting
+            self._segments = dict(sorted(self._segments.items()))
+        except BaseException:
+            lock.let_go()
+            raise
+        lock.remove()
+        return adopted
+
+    def _claim_found(self, segment: Segment) -> None:
+        segment.rename(replace(segment.name, owner=self._owner))
+        self._segments[_key(segment)] = segment
+
+
+def _key(segment: Segment) -> str:
+    """Name a segment as it is called whoever owns it; sorts by time."""
+    return f"{segment.name.time}-{segment.name.seed}"
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    return one.place == other.place and one.offset == other.offset

@@ -25,7 +25,7 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     server: Server
 
-    def do_POST(self) -> None:
+    def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.requests.append((self.headers["content-encoding"], body))
         answer = json.dumps({"items": [], "number": len(self.server.requests)}).encode()

@@ -43,6 +43,8 @@ def make_client(
     """
     try:
         from elasticsearch import Elasticsearch
+
+        from otelbridge.elasticsearch.node import CompressingNode
     except ImportError:
         raise ElasticsearchError(
             "Elasticsearch's client is not installed: pip install 'otelbridge[elasticsearch]'"
@@ -61,7 +63,7 @@ def make_client(
     return Elasticsearch(
         _with_port(address),
         request_timeout=timeout,
-        http_compress=True,
+        node_class=CompressingNode,
         # Whoever asks decides what a failure means, and when to try again.
         max_retries=0,
         retry_on_timeout=False,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +20,20 @@ pytest_plugins = ["tests.testbed.fixtures"]
 # those that tests interrupt must be what they are in a terminal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _spools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep every program that tests start out of the home folder."""
+    folder = tmp_path_factory.mktemp("spools")
+    os.environ["OTELBRIDGE_SPOOL_DIR"] = str(folder / "session")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _spool_of_its_own(_spools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test send what another left."""
+    monkeypatch.setenv("OTELBRIDGE_SPOOL_DIR", str(_spools / secrets.token_hex(6)))
 
 
 @pytest.fixture

@@ -124,6 +124,7 @@ def _run(
 
     environ |= {
         "SHOP_DATA": str(folder),
+        "OTELBRIDGE_SPOOL_DIR": str(folder / "spool"),
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{environ['OTELBRIDGE_HTTP_PORT']}",
         "OTELBRIDGE_METRIC_INTERVAL": os.environ.get("OTELBRIDGE_METRIC_INTERVAL", "5s"),

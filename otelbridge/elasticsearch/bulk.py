@@ -9,17 +9,15 @@ store off), it is written, as text and with the reason, to the data stream of de
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
-
-import orjson
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from otelbridge.elasticsearch import names
+from otelbridge.elasticsearch.bulk_body import WrittenDocument, document_lines
 from otelbridge.elasticsearch.client import ElasticsearchError, explain, reason_of
 from otelbridge.elasticsearch.documents import Document, timestamp
 
@@ -47,6 +45,9 @@ _LATER_TYPES: Final = frozenset(
 )
 
 
+AnyDocument: TypeAlias = Document | WrittenDocument
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A document that will never be stored as it is.
@@ -57,7 +58,7 @@ class Refusal:
         kept: where Elasticsearch itself keeps it; empty where that is for us to do.
     """
 
-    document: Document
+    document: AnyDocument
     type: str
     reason: str
     kept: str = ""
@@ -79,14 +80,14 @@ class Outcome:
     stored: int = 0
     duplicates: int = 0
     refused: list[Refusal] = field(default_factory=list)
-    later: list[Document] = field(default_factory=list)
+    later: list[AnyDocument] = field(default_factory=list)
     error: ElasticsearchError | None = None
     lost: list[Refusal] = field(default_factory=list)
 
 
 def write_documents(
     client: Elasticsearch,
-    documents: Sequence[Document],
+    documents: Sequence[AnyDocument],
     *,
     url: str,
     namespace: str,
@@ -136,7 +137,7 @@ def merge(outcomes: Sequence[Outcome]) -> Outcome:
 def dead_letter(refusal: Refusal, namespace: str) -> Document:
     """Write the document that tells of a refused one and holds it as text."""
     document = refusal.document
-    original = _source(document).decode()
+    original = document_lines(document)[1].decode().rstrip("\n")
     id = document.id or blake2b(original.encode(), digest_size=16).hexdigest()
     if len(original) > MAX_ORIGINAL_CHARS:
         original = f"{original[:MAX_ORIGINAL_CHARS]}…[cut: {len(original)} characters]"
@@ -155,7 +156,7 @@ def dead_letter(refusal: Refusal, namespace: str) -> Document:
 
 
 def _write(
-    client: Elasticsearch, documents: Sequence[Document], url: str, max_bytes: int
+    client: Elasticsearch, documents: Sequence[AnyDocument], url: str, max_bytes: int
 ) -> Outcome:
     import elastic_transport
     import elasticsearch
@@ -167,7 +168,7 @@ def _write(
         request = requests.popleft()
         try:
             answer = bulk(
-                operations=request.lines,
+                operations=[b"".join(request.lines)],
                 require_data_stream=True,
                 filter_path=["items.*.status", "items.*.error", "items.*.failure_store"],
             )
@@ -202,7 +203,7 @@ def _write(
     return outcome
 
 
-def _sort(documents: list[Document], answer: Any, outcome: Outcome, url: str) -> None:
+def _sort(documents: list[AnyDocument], answer: Any, outcome: Outcome, url: str) -> None:
     """Put each document where its part of the answer says."""
     for document, item in zip(documents, answer["items"], strict=True):
         result = item["create"]
@@ -253,7 +254,7 @@ def _with_reasons(client: Elasticsearch, refused: list[Refusal]) -> list[Refusal
 
 
 def _later_error(
-    document: Document, status: int, type: str, reason: str, url: str
+    document: AnyDocument, status: int, type: str, reason: str, url: str
 ) -> ElasticsearchError:
     if status == 404:
         return ElasticsearchError(
@@ -267,7 +268,7 @@ def _later_error(
 
 @dataclass(slots=True)
 class _Request:
-    documents: list[Document]
+    documents: list[AnyDocument]
     lines: list[bytes]
 
     def halves(self) -> list[_Request]:
@@ -278,16 +279,11 @@ class _Request:
         ]
 
 
-def _requests(documents: Sequence[Document], max_bytes: int) -> Iterator[_Request]:
+def _requests(documents: Sequence[AnyDocument], max_bytes: int) -> Iterator[_Request]:
     request, size = _Request([], []), 0
     for document in documents:
-        action: dict[str, Any] = {"_index": document.stream}
-        if document.id is not None:
-            action["_id"] = document.id
-        if document.dynamic_templates:
-            action["dynamic_templates"] = document.dynamic_templates
-        lines = orjson.dumps({"create": action}), _source(document)
-        added = len(lines[0]) + len(lines[1]) + 2
+        lines = document_lines(document)
+        added = len(lines[0]) + len(lines[1])
         if request.documents and size + added > max_bytes:
             yield request
             request, size = _Request([], []), 0
@@ -296,12 +292,3 @@ def _requests(documents: Sequence[Document], max_bytes: int) -> Iterator[_Reques
         size += added
     if request.documents:
         yield request
-
-
-def _source(document: Document) -> bytes:
-    try:
-        return orjson.dumps(document.source)
-    except TypeError:
-        # A lone surrogate or a number beyond 64 bits: whether it can be stored is for the server
-        # to say.
-        return json.dumps(document.source, default=str).encode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -69,8 +70,42 @@ def spans_body(spans: Iterable[Span], namespace: str) -> bytes:
     return b"".join(lines)
 
 
-def document_lines(document: Document) -> tuple[bytes, bytes]:
-    """Write one document: the line that says what to do with it, and its own."""
+@dataclass(slots=True)
+class WrittenDocument:
+    """A document as lines of a body; it is read only where somebody asks what it says.
+
+    Attributes:
+        action: the line that says what to do with it, ended.
+        line: its own, ended.
+    """
+
+    action: bytes
+    line: bytes
+
+    @property
+    def stream(self) -> str:
+        """The data stream it belongs to."""
+        return str(orjson.loads(self.action)["create"]["_index"])
+
+    @property
+    def id(self) -> str | None:
+        """What makes a second copy recognisable."""
+        id: str | None = orjson.loads(self.action)["create"].get("_id")
+        return id
+
+
+def documents_of(body: bytes) -> list[WrittenDocument]:
+    """Take a body apart again."""
+    lines = body.splitlines(keepends=True)
+    return [
+        WrittenDocument(action, line) for action, line in zip(lines[::2], lines[1::2], strict=True)
+    ]
+
+
+def document_lines(document: Document | WrittenDocument) -> tuple[bytes, bytes]:
+    """Write one document: the line that says what to do with it, and its own; each ended."""
+    if isinstance(document, WrittenDocument):
+        return document.action, document.line
     action: dict[str, Any] = {"_index": document.stream}
     if document.id is not None:
         action["_id"] = document.id

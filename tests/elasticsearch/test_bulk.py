@@ -12,6 +12,7 @@ from elasticsearch import Elasticsearch
 from elasticsearch_gate import Answer, Gate, busy
 
 from otelbridge.elasticsearch.bulk import Outcome, write_documents
+from otelbridge.elasticsearch.bulk_body import document_lines, documents_of
 from otelbridge.elasticsearch.client import make_client
 from otelbridge.elasticsearch.documents import Document, timestamp
 from otelbridge.elasticsearch.install import install_templates
@@ -63,6 +64,22 @@ def test_documents_are_stored_as_they_are(client: Elasticsearch, namespace: str)
     outcome = write(client, namespace, sent)
     assert (outcome.stored, outcome.later, outcome.error) == (1, [], None)
     assert found(client, sent.stream) == {"one": sent.source}
+
+
+def test_documents_that_are_written_already_fare_the_same(
+    client: Elasticsearch, namespace: str
+) -> None:
+    first = document(namespace, "first", code=500)
+    assert write(client, namespace, first).stored == 1
+    strict = {"attributes.size": {"type": "integer", "ignore_malformed": False}}
+    client.indices.put_mapping(index=first.stream, properties=strict)
+    more = document(namespace, "refused", size="large"), document(namespace, "stored", size=2)
+    body = b"".join(line for one in (first, *more) for line in document_lines(one))
+    outcome = write(client, namespace, *documents_of(body))
+    assert (outcome.stored, outcome.duplicates, outcome.later) == (1, 1, [])
+    (refusal,) = outcome.refused
+    assert (refusal.document.id, refusal.document.stream) == ("refused", first.stream)
+    assert found(client, first.stream) == {"first": first.source, "stored": more[1].source}
 
 
 def test_a_resend_stores_nothing_twice(client: Elasticsearch, namespace: str) -> None:

@@ -8,7 +8,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otelbridge.elasticsearch.bulk_body import document_lines, logs_body, spans_body
+from otelbridge.elasticsearch.bulk_body import (
+    document_lines,
+    documents_of,
+    logs_body,
+    spans_body,
+)
 from otelbridge.elasticsearch.documents import log_document, span_documents
 from otelbridge.model import LogRecord, Scope, Span, SpanEvent, SpanLink
 
@@ -99,6 +104,18 @@ def test_spans_are_written_as_their_documents(given_spans: list[Span], namespace
     documents = [one for span in given_spans for one in span_documents(span, namespace)]
     lines = [line for document in documents for line in document_lines(document)]
     assert spans_body(given_spans, namespace) == b"".join(lines)
+
+
+@given(st.lists(logs(), max_size=2), spans())
+def test_a_body_comes_apart_into_its_documents(
+    batches: list[list[LogRecord]], given_spans: list[Span]
+) -> None:
+    body = b"".join(logs_body(batch, "x") for batch in batches) + spans_body(given_spans, "x")
+    documents = [log_document(record, "x") for batch in batches for record in batch]
+    documents += [one for span in given_spans for one in span_documents(span, "x")]
+    apart = documents_of(body)
+    assert [(one.stream, one.id) for one in apart] == [(one.stream, one.id) for one in documents]
+    assert b"".join(line for one in apart for line in document_lines(one)) == body
 
 
 def test_each_document_is_two_lines_whatever_it_holds() -> None:

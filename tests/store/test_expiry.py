@@ -90,7 +90,7 @@ def test_sets_that_nothing_names_any_more_go_too_and_may_come_back(tmp_path):
         store.put(log(resource={"service.name": "gone"}), point(resource={"service.name": "gone"}))
         clock.now += DAY + 2 * 3600
         store.run(store.expire())
-        with store._reading() as connection:
+        with store._reading() as (connection, _):
             assert connection.execute("SELECT count(*) FROM attribute_sets").fetchone() == (0,)
             assert connection.execute("SELECT count(*) FROM series").fetchone() == (0,)
         store.put(log(resource={"service.name": "gone"}), point(resource={"service.name": "gone"}))

@@ -150,22 +150,6 @@ def test_an_upgraded_file_has_the_tables_of_a_new_one(tmp_path):
     assert described[0] == described[1]
 
 
-@pytest.mark.parametrize("where", ["first", "middle"])
-def test_a_damaged_file_is_moved_aside_and_a_new_one_begun(tmp_path, caplog, where):
-    path = tmp_path / "s.db"
-    with opened(path) as store:
-        store.put(*(log(body=f"word{n} " * 20) for n in range(500)))
-    with path.open("r+b") as file:
-        file.seek(100 if where == "first" else path.stat().st_size // 2)
-        file.write(b"\xa5" * 8192)
-    with opened(path) as store:
-        assert store.count_logs(None, EVER) == 0
-        store.put(log())
-        assert store.count_logs(None, EVER) == 1
-    (aside,) = tmp_path.glob("s.db.damaged-*")
-    assert str(aside) in caplog.text
-
-
 def test_a_store_is_open_in_one_process_at_a_time(tmp_path):
     path = tmp_path / "s.db"
     with opened(path) as store:

@@ -43,7 +43,7 @@ def test_writing_looks_everything_up_by_index(store):
 def test_reading_by_identity_looks_up_by_index(store):
     store.put(log(trace_id=b"t" * 16), span(trace_id=b"t" * 16))
     statements = []
-    with store._reading() as connection:
+    with store._reading() as (connection, _):
         connection.set_trace_callback(statements.append)
     store.trace(b"t" * 16)
     store.log(1)
@@ -51,7 +51,7 @@ def test_reading_by_identity_looks_up_by_index(store):
     store.logs(None, EVER, ids=[1, 2])
     store.traces(None, EVER)
     store.stats()
-    with store._reading() as connection:
+    with store._reading() as (connection, _):
         connection.set_trace_callback(None)
         assert len(statements) > 5
         # The list of traces walks the newest spans until it has enough.

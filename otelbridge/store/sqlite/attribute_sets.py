@@ -185,6 +185,18 @@ class AttributeSet:
     instance: str | None
 
 
+def scope_of_row(known: dict[int, AttributeSet], number: int) -> Scope:
+    """The scope that a row names.
+
+    Raises:
+        KeyError: there is none of that number.
+    """
+    scope = known[number].scope
+    if scope is None:
+        raise KeyError(f"set {number} is no scope")
+    return scope
+
+
 class SetReader:
     """Remembers sets by number; safe from any thread."""
 

@@ -40,6 +40,10 @@ class FileLock:
         self._path = store.with_name(store.name + ".lock")
         self._file: IO[str] | None = None
 
+    def exists(self) -> bool:
+        """Whether a store was open here before, be it by another process."""
+        return self._path.exists()
+
     def acquire(self) -> None:
         """Take the lock; raises :class:`StoreError` naming the process that has it."""
         file = self._path.open("a+", encoding="utf-8")
@@ -56,11 +60,13 @@ class FileLock:
                 f"the store {self._store} is already open in process {holder or '(unknown)'}; "
                 "stop that one, or set OTELBRIDGE_STORE to another file"
             )
-        file.seek(0)
-        file.truncate()
-        file.write(f"{os.getpid()}\n")
-        file.flush()
         self._file = file
+        # On a full disk the lock holds without the number, too.
+        with contextlib.suppress(OSError):
+            file.seek(0)
+            file.truncate()
+            file.write(f"{os.getpid()}\n")
+            file.flush()
 
     def release(self) -> None:
         """Give the lock back. The file stays: to remove it would race with the next process."""

@@ -1,9 +1,11 @@
-"""The store's file: found, checked, made, brought to this version, or moved aside."""
+"""The store's file: found, checked, made, brought to this version, or kept aside."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import shutil
 import sqlite3
 import time
 from pathlib import Path
@@ -11,6 +13,8 @@ from pathlib import Path
 from otelbridge.store.protocol import StoreError
 from otelbridge.store.sqlite import tables
 from otelbridge.store.sqlite.connections import connect_writer
+from otelbridge.store.sqlite.salvage import wal
+from otelbridge.store.sqlite.salvage.salvager import Aside, note
 from otelbridge.store.sqlite.upgrade import upgrade
 
 _log = logging.getLogger(__name__)
@@ -20,32 +24,105 @@ _HEADER = b"SQLite format 3\x00"
 _CHECKED_BYTES = 128 * 2**20
 
 
-def open_file(path: Path, log_bytes: int) -> sqlite3.Connection:
-    """Open the store's file for writing, at this version; makes folder and file where missing.
+def refuse_foreign(path: Path) -> None:
+    """Raise :class:`StoreError` where a file is no database: where no store was, it is not ours."""
+    if _size(path) and _header(path) != _HEADER:
+        raise StoreError(
+            f"{path} is not a database; set OTELBRIDGE_STORE to another file, or move this one away"
+        )
 
-    A damaged file is moved aside, which is logged, and a new one is begun.
+
+def open_file(path: Path, log_bytes: int) -> sqlite3.Connection:
+    """Open the store's file for writing, at this version; makes it where missing.
+
+    A damaged file is kept aside, which is logged, and a new one is begun that notes what there is
+    to be brought over.
 
     Args:
         log_bytes: see :func:`connect_writer`.
 
     Raises:
-        StoreError: the folder cannot be written, the file is something else, or it was written
-            by a newer version.
+        StoreError: the file is something else, or it was written by a newer version.
     """
-    _check_header(path)
+    log = _beside(path, "-wal")
+    aside = _free_name(path)
+    if _size(path) and _header(path) != _HEADER:
+        return _begin_anew(path, log_bytes, "its beginning is not a database's", aside)
+    # A log without its file would be deleted by SQLite.
+    kept_log = (wal.is_damaged(log) or (not _size(path) and _size(log) > 0)) and _keep_log(
+        log, aside
+    )
     try:
-        return _open(path, log_bytes)
+        connection = _open(path, log_bytes)
     except sqlite3.OperationalError as error:
         raise StoreError(f"cannot open the store {path}: {error}") from error
     except sqlite3.DatabaseError as error:
-        aside = _move_aside(path)
+        return _begin_anew(path, log_bytes, str(error), aside)
+    if kept_log:
+        note(connection, aside.note, _END)
         _log.error(
-            "the store %s is damaged (%s); it was moved to %s and a new one begun",
+            "the log ahead of the store %s is damaged; it is kept as %s, and what can be read of "
+            "it is brought over",
             path,
-            error,
-            aside,
+            aside.log,
         )
-        return _open(path, log_bytes)
+    return connection
+
+
+def begin_anew(
+    path: Path, log_bytes: int, reason: str, aside: Aside | None = None
+) -> sqlite3.Connection:
+    """Keep a damaged file aside and begin a new one.
+
+    Args:
+        log_bytes: see :func:`connect_writer`.
+        reason: what is wrong with it, for the log's line.
+        aside: where to; by default under its name, with what happened and when.
+
+    Raises:
+        OSError: it cannot be moved.
+        sqlite3.Error: the new one cannot be made.
+    """
+    aside = aside or _free_name(path)
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(aside.path)
+    log = _beside(path, "-wal")
+    if aside.log.exists():
+        log.unlink(missing_ok=True)
+    elif log.exists():
+        log.rename(aside.log)
+    _beside(path, "-shm").unlink(missing_ok=True)
+    _log.error(
+        "the store %s is damaged (%s); it is kept as %s, a new one is begun, and what can be read "
+        "is brought over",
+        path,
+        reason,
+        aside.path,
+    )
+    connection = _open(path, log_bytes)
+    note(connection, aside.note, _END)
+    return connection
+
+
+def _begin_anew(path: Path, log_bytes: int, reason: str, aside: Aside) -> sqlite3.Connection:
+    try:
+        return begin_anew(path, log_bytes, reason, aside)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(
+            f"the store {path} is damaged ({reason}) and a new one cannot be begun: {error}"
+        ) from error
+
+
+def reopen_file(path: Path, log_bytes: int) -> sqlite3.Connection:
+    """Open the file once more after a failure; makes the tables where they could not be made."""
+    connection = connect_writer(path, log_bytes)
+    try:
+        if _version(connection, path) is None:
+            _create(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def prepare_folder(path: Path) -> None:
@@ -68,15 +145,35 @@ def prepare_folder(path: Path) -> None:
         )
 
 
-def _check_header(path: Path) -> None:
-    if not path.exists() or path.stat().st_size == 0:
-        return
+def _header(path: Path) -> bytes:
     with path.open("rb") as file:
-        header = file.read(len(_HEADER))
-    if header != _HEADER:
-        raise StoreError(
-            f"{path} is not a database; set OTELBRIDGE_STORE to another file, or move this one away"
+        return file.read(len(_HEADER))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _keep_log(log: Path, aside: Aside) -> bool:
+    try:
+        shutil.copyfile(log, aside.log)
+    except OSError as error:
+        aside.log.unlink(missing_ok=True)
+        _log.error(
+            "the log ahead of the store, %s, is damaged and could not be kept (%s): what was "
+            "stored last is lost",
+            log,
+            error,
         )
+        return False
+    return True
 
 
 def _open(path: Path, log_bytes: int) -> sqlite3.Connection:
@@ -85,7 +182,7 @@ def _open(path: Path, log_bytes: int) -> sqlite3.Connection:
         if path.stat().st_size <= _CHECKED_BYTES:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found != "ok":
-                raise sqlite3.DatabaseError(found)
+                raise sqlite3.DatabaseError(" ".join(found.split()))
         version = _version(connection, path)
         if version is None:
             _create(connection)
@@ -116,7 +213,10 @@ def _version(connection: sqlite3.Connection, path: Path) -> int | None:
         raise StoreError(
             f"{path} is a database of something else; set OTELBRIDGE_STORE to another file"
         )
-    return int(row[0])
+    try:
+        return int(row[0])
+    except ValueError:
+        raise sqlite3.DatabaseError(f"its version is {row[0]!r}") from None
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -127,16 +227,16 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def _move_aside(path: Path) -> Path:
+# A page beyond every file's end: nothing of it was read yet.
+_END = 2**40
+
+
+def _free_name(path: Path) -> Aside:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
     number = 1
-    while aside.exists():
+    while True:
+        ending = f"-{number}" if number > 1 else ""
+        aside = Aside(path.with_name(f"{path.name}.damaged-{stamp}{ending}"))
+        if not aside.path.exists() and not aside.log.exists():
+            return aside
         number += 1
-        aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        beside = path.with_name(path.name + suffix)
-        if beside.exists():
-            beside.rename(aside.with_name(aside.name + suffix))
-    return aside

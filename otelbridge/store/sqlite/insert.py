@@ -14,10 +14,12 @@ from otelbridge.store.sqlite.row_ids import RowIds
 from otelbridge.store.sqlite.rows import (
     INSERT_LOG,
     INSERT_SPAN,
+    body_columns,
     log_row,
     span_row,
     storable,
 )
+from otelbridge.store.sqlite.salvage.rows import Restored
 from otelbridge.store.sqlite.words import log_words, span_words
 
 _VARIABLES = 500
@@ -52,6 +54,35 @@ class Inserter:
             for signal, name in connection.execute("SELECT signal, name FROM field_names")
         }
         self._new_names: set[tuple[str, str]] = set()
+        # Of records that are restored: by identity their rows and when they arrived (ms).
+        self._places: dict[int, tuple[int, int]] = {}
+
+    def restore(self, restored: Restored, now: float) -> Added:
+        """Insert records that were stored before, each at its place, unless it is there already.
+
+        Args:
+            now: seconds since the epoch.
+        """
+        self._places = restored.places
+        try:
+            return self.insert([self._not_here(restored)], now)[0]
+        finally:
+            self._places = {}
+
+    def _not_here(self, restored: Restored) -> Batch:
+        """What is left without the logs that have no id to be known by and stand where they did."""
+        batch = restored.batch
+        logs = []
+        for record in batch.logs:
+            if record.uid is None:
+                found = self._connection.execute(
+                    "SELECT time, body, body_json FROM logs WHERE id = ? AND uid IS NULL",
+                    (restored.places[id(record)][0],),
+                ).fetchone()
+                if found is not None and found == (record.time, *body_columns(record)):
+                    continue
+            logs.append(record)
+        return Batch(logs, batch.spans, batch.points)
 
     def insert(self, batches: Sequence[Batch], now: float) -> list[Added]:
         """Insert every record of ``batches`` that is not there yet.
@@ -62,6 +93,7 @@ class Inserter:
         self.sets.begin(int(now))
         self.points.begin()
         received = int(now * 1000)
+        places = self._places
         added = [Added() for _ in batches]
         rollups = Rollups()
         logs = [(record, place) for place, b in enumerate(batches) for record in b.logs]
@@ -74,7 +106,7 @@ class Inserter:
             (point, place) for place, b in enumerate(batches) for point in b.points
         ]
         for point, place in points:
-            if self.points.insert(point, received):
+            if self.points.insert(point, places[id(point)][1] if places else received):
                 added[place].points += 1
             else:
                 added[place].duplicates += 1
@@ -116,18 +148,22 @@ class Inserter:
             fresh.append(item)
         # The full-text index takes ids in ascending order within a transaction, or writes a
         # segment for each step back.
-        fresh.sort(key=_time_of)
-        ids = self._log_ids.allocate([record.time for record, _ in fresh])
+        places = self._places
+        moment = self._place_of if places else _moment_of
+        fresh.sort(key=moment)
+        ids = self._log_ids.allocate([moment(item) for item in fresh])
         rows = []
         words = []
         names: set[str] = set()
-        for id, (record, place) in zip(ids, fresh, strict=True):
+        for row, (record, place) in zip(ids, fresh, strict=True):
+            if places:
+                received = places[id(record)][1]
             resource = self.sets.resource(record.resource)
             origin, attributes = self.sets.split(record)
             rows.append(
                 log_row(
                     record,
-                    id=id,
+                    id=row,
                     received=received,
                     resource=resource,
                     scope=self.sets.scope(record.scope),
@@ -138,7 +174,7 @@ class Inserter:
             service = record.resource.get("service.name")
             words.append(
                 (
-                    id,
+                    row,
                     storable(
                         log_words(
                             body=record.body,
@@ -152,8 +188,8 @@ class Inserter:
                 )
             )
             names.update(record.attributes)
-            rollups.log(id, received, resource, record.severity_number)
-            added[place].logs.append(id)
+            rollups.log(row, received, resource, record.severity_number)
+            added[place].logs.append(row)
         self._connection.executemany(INSERT_LOG, rows)
         self._connection.executemany("INSERT INTO logs_fts (rowid, words) VALUES (?, ?)", words)
         self._note_names("logs", names)
@@ -174,17 +210,21 @@ class Inserter:
                 continue
             known.add(key)
             fresh.append(item)
-        fresh.sort(key=_start_of)
-        ids = self._span_ids.allocate([span.time for span, _ in fresh])
+        places = self._places
+        moment = self._place_of if places else _moment_of
+        fresh.sort(key=moment)
+        ids = self._span_ids.allocate([moment(item) for item in fresh])
         rows = []
         words = []
         names: set[str] = set()
-        for id, (span, place) in zip(ids, fresh, strict=True):
+        for row, (span, place) in zip(ids, fresh, strict=True):
+            if places:
+                received = places[id(span)][1]
             resource = self.sets.resource(span.resource)
             rows.append(
                 span_row(
                     span,
-                    id=id,
+                    id=row,
                     received=received,
                     resource=resource,
                     scope=self.sets.scope(span.scope),
@@ -193,7 +233,7 @@ class Inserter:
             service = span.resource.get("service.name")
             words.append(
                 (
-                    id,
+                    row,
                     storable(
                         span_words(
                             name=span.name,
@@ -207,7 +247,7 @@ class Inserter:
             )
             names.update(span.attributes)
             rollups.span(
-                id,
+                row,
                 received,
                 resource,
                 kind=span.kind,
@@ -215,10 +255,13 @@ class Inserter:
                 status=span.status_code,
                 duration=span.duration,
             )
-            added[place].spans.append(id)
+            added[place].spans.append(row)
         self._connection.executemany(INSERT_SPAN, rows)
         self._connection.executemany("INSERT INTO spans_fts (rowid, words) VALUES (?, ?)", words)
         self._note_names("spans", names)
+
+    def _place_of(self, item: tuple[LogRecord | Span, int]) -> int:
+        return self._places[id(item[0])][0]
 
     def _known_uids(self, uids: list[bytes]) -> set[bytes]:
         found: set[bytes] = set()
@@ -261,9 +304,5 @@ class Inserter:
         )
 
 
-def _time_of(item: tuple[LogRecord, int]) -> int:
-    return item[0].time
-
-
-def _start_of(item: tuple[Span, int]) -> int:
-    return item[0].time
+def _moment_of(item: tuple[LogRecord | Span, int]) -> int:
+    return item[0].time // 1000

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from otelbridge.search.query import Query
-from otelbridge.store.protocol import StoredLog, StoreError, TimeRange
-from otelbridge.store.sqlite.attribute_sets import SetReader
+from otelbridge.store.protocol import StoredLog, TimeRange
+from otelbridge.store.sqlite.attribute_sets import SetReader, scope_of_row
+from otelbridge.store.sqlite.connections import DamagedRowError
 from otelbridge.store.sqlite.histogram import count_all, count_match
 from otelbridge.store.sqlite.matching import id_range, matching
 from otelbridge.store.sqlite.rows import LOG_SELECTION, Row, log_record
@@ -104,11 +105,13 @@ def stored_logs(
     known = sets.load(connection, numbers)
     logs = []
     for row in rows:
-        scope = known[row[9]].scope
-        if scope is None:
-            raise StoreError(f"log {row[0]} names a scope that is none")
-        origin = None if row[10] is None else known[row[10]].attributes
-        logs.append(StoredLog(row[0], log_record(row, known[row[8]].attributes, scope, origin)))
+        try:
+            origin = None if row[10] is None else known[row[10]].attributes
+            scope = scope_of_row(known, row[9])
+            record = log_record(row, known[row[8]].attributes, scope, origin)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedRowError(f"malformed log {row[0]}: {error!r}") from error
+        logs.append(StoredLog(row[0], record))
     return logs
 
 

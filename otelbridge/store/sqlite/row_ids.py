@@ -22,14 +22,13 @@ class RowIds:
         self._table = table
         self._hints: dict[int, int] = {}
 
-    def allocate(self, times: Sequence[int]) -> list[int]:
-        """Give an id to each of ``times`` (ns, ascending); the ids ascend strictly."""
+    def allocate(self, moments: Sequence[int]) -> list[int]:
+        """Give an id to each of ``moments`` (µs, ascending); the ids ascend strictly."""
         hints = self._hints
         ids = []
         last = -1
-        for time in times:
-            wanted = time // 1000
-            wanted = hints.get(wanted, wanted)
+        for moment in moments:
+            wanted = hints.get(moment, moment)
             last = wanted if wanted > last else last + 1
             ids.append(last)
         taken = self._taken(ids)
@@ -37,10 +36,9 @@ class RowIds:
             self._move(ids, taken)
         if len(hints) > _MOST_HINTS:
             hints.clear()
-        for time, id in zip(times, ids, strict=True):
-            wanted = time // 1000
-            if id != wanted:
-                hints[wanted] = id + 1
+        for moment, id in zip(moments, ids, strict=True):
+            if id != moment:
+                hints[moment] = id + 1
         return ids
 
     def _taken(self, ids: list[int]) -> set[int]:

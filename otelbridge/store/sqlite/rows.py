@@ -41,6 +41,16 @@ def storable(text: str) -> str:
     return clean_text(text)
 
 
+def body_columns(record: LogRecord) -> tuple[str | None, int | None]:
+    """A log's ``body`` and ``body_json``."""
+    body = record.body
+    if body is None:
+        return None, None
+    if isinstance(body, str):
+        return storable(body), None
+    return dumps(body), 1
+
+
 def log_row(
     record: LogRecord,
     *,
@@ -57,15 +67,7 @@ def log_row(
         received: milliseconds since the epoch.
         attributes: those that the row itself keeps, without the origin's and the uid.
     """
-    body = record.body
-    body_json = None
-    if body is None:
-        text = None
-    elif isinstance(body, str):
-        text = storable(body)
-    else:
-        text = dumps(body)
-        body_json = 1
+    text, body_json = body_columns(record)
     severity_text = record.severity_text
     return (
         id,

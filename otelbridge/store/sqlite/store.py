@@ -6,10 +6,10 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from otelbridge.model import Batch
+from otelbridge.model import Attributes, Batch
 from otelbridge.search.query import Query
 from otelbridge.store.protocol import (
     Arrivals,
@@ -30,8 +30,9 @@ from otelbridge.store.sqlite.attribute_sets import SetReader
 from otelbridge.store.sqlite.connections import ReaderPool
 from otelbridge.store.sqlite.expiry import Expiry
 from otelbridge.store.sqlite.file_lock import FileLock
-from otelbridge.store.sqlite.files import open_file, prepare_folder
+from otelbridge.store.sqlite.files import begin_anew, open_file, prepare_folder, refuse_foreign
 from otelbridge.store.sqlite.followers import Followers
+from otelbridge.store.sqlite.salvage.salvager import Salvager, noted, read_set
 from otelbridge.store.sqlite.stats import Counts, read_counts
 from otelbridge.store.sqlite.writer import Writer
 
@@ -67,11 +68,11 @@ class SQLiteStore:
         self._queue_bytes = queue_bytes
         self._now = now
         self._lock = FileLock(self.path)
-        self._sets = SetReader()
         self._followers = Followers()
         self._expiry = Expiry(retention, retention_bytes, now)
         self._writer: Writer | None = None
         self._readers: ReaderPool | None = None
+        self._salvager: Salvager | None = None
 
     async def open(self) -> None:
         """Open or create the file and bring it to this version.
@@ -84,27 +85,54 @@ class SQLiteStore:
 
     def _open(self) -> None:
         prepare_folder(self.path)
+        # Where a store was before, what is no database now is one that was damaged.
+        if not self._lock.exists():
+            refuse_foreign(self.path)
         self._lock.acquire()
         try:
             connection = open_file(self.path, self._expiry.log_bytes)
-            self._writer = Writer(
+            damaged = noted(connection, self.path.parent)
+            writer = self._writer = Writer(
                 self.path,
                 connection,
                 self._expiry,
                 self._followers.tell,
+                self._begin_anew,
                 queue_bytes=self._queue_bytes,
                 now=self._now,
             )
         except BaseException:
             self._lock.release()
             raise
-        self._readers = ReaderPool(self.path)
-        self._writer.start()
+        self._readers = ReaderPool(self.path, writer.suspect)
+        self._salvager = Salvager(writer.restore, self._look_up)
+        writer.start()
+        for aside in damaged:
+            self._salvager.begin(aside)
+
+    def _begin_anew(self, connection: sqlite3.Connection, reason: str) -> sqlite3.Connection:
+        """Put a new file in a damaged one's place, in the writer's thread."""
+        with suppress(sqlite3.Error):
+            connection.close()
+        fresh = begin_anew(self.path, self._expiry.log_bytes, reason)
+        if self._readers is not None:
+            self._readers.renew()
+        if self._salvager is not None:
+            for aside in noted(fresh, self.path.parent):
+                self._salvager.begin(aside)
+        return fresh
+
+    def _look_up(self, number: int) -> Attributes | None:
+        with self._reading() as (connection, _):
+            return read_set(connection, number)
 
     async def close(self) -> None:
         """Commit what was accepted and close; harmless where it is not open."""
         writer, self._writer = self._writer, None
         readers, self._readers = self._readers, None
+        salvager, self._salvager = self._salvager, None
+        if salvager is not None:
+            await asyncio.to_thread(salvager.stop)
         if readers is not None:
             readers.close()
         if writer is not None:
@@ -143,12 +171,12 @@ class SQLiteStore:
         return self._followers.follow()
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def _reading(self) -> Iterator[tuple[sqlite3.Connection, SetReader]]:
         readers = self._readers
         if readers is None:
             raise StoreError("the store is not open")
-        with readers.reading() as connection:
-            yield connection
+        with readers.reading() as lent:
+            yield lent
 
     def logs(
         self,
@@ -161,10 +189,10 @@ class SQLiteStore:
         ids: Sequence[int] | None = None,
     ) -> list[StoredLog]:
         """The newest matching logs, newest first."""
-        with self._reading() as connection:
+        with self._reading() as (connection, sets):
             return logs.read_logs(
                 connection,
-                self._sets,
+                sets,
                 query,
                 within,
                 limit=limit,
@@ -175,37 +203,37 @@ class SQLiteStore:
 
     def log(self, id: int) -> StoredLog | None:
         """One record."""
-        with self._reading() as connection:
-            return logs.read_log(connection, self._sets, id)
+        with self._reading() as (connection, sets):
+            return logs.read_log(connection, sets, id)
 
     def log_histogram(self, query: Query | None, within: TimeRange, bars: int = 60) -> Histogram:
         """Counts over time by severity, without gaps."""
-        with self._reading() as connection:
+        with self._reading() as (connection, _):
             return histogram.read_histogram(connection, query, within, bars)
 
     def log_facets(
         self, query: Query | None, within: TimeRange, fields: Sequence[str], *, size: int = 10
     ) -> list[Facet]:
         """Top values of each field among matching records."""
-        with self._reading() as connection:
-            return facets.read_facets(connection, self._sets, query, within, fields, size)
+        with self._reading() as (connection, sets):
+            return facets.read_facets(connection, sets, query, within, fields, size)
 
     def count_logs(self, query: Query | None, within: TimeRange) -> int:
         """How many logs match."""
-        with self._reading() as connection:
+        with self._reading() as (connection, _):
             return logs.count(connection, query, within)
 
     def field_names(self, signal: Signal) -> list[str]:
         """Every field name a query may use."""
-        with self._reading() as connection:
+        with self._reading() as (connection, _):
             return fields.read_names(connection, signal)
 
     def field_values(
         self, signal: Signal, field: str, prefix: str = "", limit: int = 20
     ) -> list[str]:
         """Recent values of a field that begin with ``prefix``, most frequent first."""
-        with self._reading() as connection:
-            return fields.read_values(connection, self._sets, signal, field, prefix, limit)
+        with self._reading() as (connection, sets):
+            return fields.read_values(connection, sets, signal, field, prefix, limit)
 
     def traces(
         self,
@@ -216,24 +244,22 @@ class SQLiteStore:
         before: int | None = None,
     ) -> list[TraceSummary]:
         """The newest traces with a span that matches, newest first."""
-        with self._reading() as connection:
-            return traces.read_traces(
-                connection, self._sets, query, within, limit=limit, before=before
-            )
+        with self._reading() as (connection, sets):
+            return traces.read_traces(connection, sets, query, within, limit=limit, before=before)
 
     def trace(self, trace_id: bytes) -> Trace | None:
         """A whole trace, with its logs; of a very large one the first 20,000 of each."""
-        with self._reading() as connection:
-            return traces.read_trace(connection, self._sets, trace_id)
+        with self._reading() as (connection, sets):
+            return traces.read_trace(connection, sets, trace_id)
 
     def services(self, within: TimeRange, steps: int = 30) -> list[ServiceSummary]:
         """Every service seen in the range, by name."""
-        with self._reading() as connection:
-            return services.read_services(connection, self._sets, within, steps)
+        with self._reading() as (connection, sets):
+            return services.read_services(connection, sets, within, steps)
 
     def metric_names(self, within: TimeRange) -> list[tuple[str, str]]:
         """Names and units of the metrics seen in the range."""
-        with self._reading() as connection:
+        with self._reading() as (connection, _):
             return metrics.read_names(connection, within)
 
     def metrics(
@@ -245,13 +271,13 @@ class SQLiteStore:
         points: int = 300,
     ) -> list[MetricSeries]:
         """The series of one metric, thinned to about ``points`` steps."""
-        with self._reading() as connection:
-            return metrics.read_metrics(connection, self._sets, name, within, service, points)
+        with self._reading() as (connection, sets):
+            return metrics.read_metrics(connection, sets, name, within, service, points)
 
     def stats(self) -> StoreStats:
         """Counts, sizes and limits."""
         writer = self._writer
-        with self._reading() as connection:
+        with self._reading() as (connection, _):
             counts: Counts = read_counts(connection, self.path)
         return StoreStats(
             logs=counts.logs,

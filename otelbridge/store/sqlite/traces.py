@@ -8,8 +8,9 @@ from typing import Any
 
 from otelbridge.model import STATUS_ERROR
 from otelbridge.search.query import Query
-from otelbridge.store.protocol import StoredSpan, StoreError, TimeRange, Trace, TraceSummary
-from otelbridge.store.sqlite.attribute_sets import SetReader
+from otelbridge.store.protocol import StoredSpan, TimeRange, Trace, TraceSummary
+from otelbridge.store.sqlite.attribute_sets import SetReader, scope_of_row
+from otelbridge.store.sqlite.connections import DamagedRowError
 from otelbridge.store.sqlite.json_text import loads
 from otelbridge.store.sqlite.logs import read_trace_logs
 from otelbridge.store.sqlite.matching import id_range, matching
@@ -45,10 +46,12 @@ def stored_spans(
     known = sets.load(connection, numbers)
     spans = []
     for row in rows:
-        scope = known[row[12]].scope
-        if scope is None:
-            raise StoreError(f"span {row[0]} names a scope that is none")
-        spans.append(StoredSpan(row[0], span_record(row, known[row[11]].attributes, scope)))
+        try:
+            scope = scope_of_row(known, row[12])
+            record = span_record(row, known[row[11]].attributes, scope)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedRowError(f"malformed span {row[0]}: {error!r}") from error
+        spans.append(StoredSpan(row[0], record))
     return spans
 
 

@@ -8,21 +8,31 @@ import contextlib
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from otelbridge.model import Batch
 from otelbridge.store.protocol import Arrivals, StoreError, StoreUnavailableError
-from otelbridge.store.sqlite.connections import connect_writer
+from otelbridge.store.sqlite.connections import is_damage
 from otelbridge.store.sqlite.expiry import Expiry
+from otelbridge.store.sqlite.files import reopen_file
 from otelbridge.store.sqlite.insert import Added, Inserter
+from otelbridge.store.sqlite.salvage.rows import Restored
+from otelbridge.store.sqlite.salvage.salvager import note
 
 _log = logging.getLogger(__name__)
 
 # One transaction takes what waits, up to this much.
 _GROUP_RECORDS = 4_000
 _GROUP_BYTES = 8 * 2**20
+# Damage that is found again so soon after a new file was begun lies elsewhere: in the disk, say.
+_LEAST_BETWEEN_FILES = 600.0
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -33,6 +43,14 @@ class _Waiting:
     answer: asyncio.Future[Arrivals]
 
 
+@dataclass(slots=True)
+class _Restoring:
+    restored: Restored
+    key: str
+    page: int | None
+    answer: Future[int] = field(default_factory=Future)
+
+
 class Writer:
     """Owns the writing connection from :meth:`start` to :meth:`stop`.
 
@@ -40,6 +58,8 @@ class Writer:
         connection: the file, open for writing.
         expiry: what removes old rows between commits.
         committed: called in the writer's thread after each commit that added rows.
+        begin_anew: puts a new file in the place of one that is damaged, whose connection and
+            fault it is given, and returns a connection to it.
         queue_bytes: how much may wait; beyond it batches are refused.
         now: the clock, in seconds since the epoch.
     """
@@ -50,6 +70,7 @@ class Writer:
         connection: sqlite3.Connection,
         expiry: Expiry,
         committed: Callable[[Arrivals], None],
+        begin_anew: Callable[[sqlite3.Connection, str], sqlite3.Connection],
         *,
         queue_bytes: int,
         now: Callable[[], float],
@@ -59,10 +80,14 @@ class Writer:
         self._inserter = Inserter(connection)
         self._expiry = expiry
         self._committed = committed
+        self._begin_anew = begin_anew
         self._queue_bytes = queue_bytes
         self._now = now
         self._expiring: list[asyncio.Future[None]] = []
         self._queue: collections.deque[_Waiting] = collections.deque()
+        self._restoring: collections.deque[_Restoring] = collections.deque()
+        self._suspicion = ""
+        self._began_anew = -_LEAST_BETWEEN_FILES
         self._waiting_bytes = 0
         self._wake = threading.Condition()
         self._stopping = False
@@ -105,6 +130,30 @@ class Writer:
             self.pending += len(batch)
             self._wake.notify()
 
+    def restore(self, restored: Restored, key: str, page: int | None) -> Future[int]:
+        """Queue records that were stored before, behind what is new.
+
+        Args:
+            key: noted with ``page`` in the same transaction: how far a damaged file was read.
+
+        Returns:
+            How many were not there, once that is committed.
+        """
+        item = _Restoring(restored, key, page)
+        with self._wake:
+            if self._stopping:
+                item.answer.set_exception(StoreError("the store is closed"))
+            else:
+                self._restoring.append(item)
+                self._wake.notify()
+        return item.answer
+
+    def suspect(self, reason: str) -> None:
+        """Tell of damage that a reader came upon; a new file is begun. Safe from any thread."""
+        with self._wake:
+            self._suspicion = reason
+            self._wake.notify()
+
     def expire(self, answer: asyncio.Future[None]) -> None:
         """Remove what is due now; ``answer``, of the running loop, is set once it is done.
 
@@ -121,14 +170,20 @@ class Writer:
     def _run(self) -> None:
         while True:
             with self._wake:
-                if not self._queue and not self._stopping:
+                if not (self._queue or self._restoring or self._suspicion or self._stopping):
                     self._wake.wait(self._expiry.seconds_until_due())
                 group = self._take()
-                if not group and self._stopping:
+                restoring = self._restoring.popleft() if self._restoring else None
+                suspicion, self._suspicion = self._suspicion, ""
+                if not group and restoring is None and self._stopping:
                     self._end_expiring()
                     return
+            if suspicion:
+                self._replace(suspicion)
             if group:
                 self._write(group)
+            if restoring is not None:
+                self._restore(restoring)
             if not self._stopping:
                 self._expire()
 
@@ -159,9 +214,12 @@ class Writer:
         _answer(group, answers)
 
     def _store(self, group: Sequence[_Waiting]) -> Sequence[Arrivals | StoreError]:
+        batches = [item.batch for item in group]
         try:
-            added = self._commit([item.batch for item in group])
+            added = self._commit(lambda: self._inserter.insert(batches, self._now()))
         except Exception as error:
+            if is_damage(error) and self._replace(str(error)):
+                return self._store(group)
             if _is_systems(error):
                 return [self._refusal(error)] * len(group)
             if len(group) > 1:
@@ -179,13 +237,13 @@ class Writer:
             self._committed(together)
         return [Arrivals(one.logs, one.spans, one.points) for one in added]
 
-    def _commit(self, batches: Sequence[Batch]) -> list[Added]:
+    def _commit(self, insert: Callable[[], T]) -> T:
         if self._broken:
             self._reconnect()
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            added = self._inserter.insert(batches, self._now())
+            added = insert()
             connection.execute("COMMIT")
         except BaseException:
             self._inserter.rolled_back()
@@ -195,6 +253,37 @@ class Writer:
             raise
         self._inserter.committed()
         return added
+
+    def _restore(self, item: _Restoring) -> None:
+        def insert() -> Added:
+            note(self._connection, item.key, item.page)
+            return self._inserter.restore(item.restored, self._now())
+
+        try:
+            added = self._commit(insert)
+        except Exception as error:
+            if _is_systems(error):
+                item.answer.set_exception(self._refusal(error))
+            else:
+                item.answer.set_exception(StoreError(f"cannot be stored: {error}"))
+            return
+        self.duplicates += added.duplicates
+        item.answer.set_result(len(added.logs) + len(added.spans) + added.points)
+
+    def _replace(self, reason: str) -> bool:
+        """Begin a new file in the place of the damaged one; whether that was done."""
+        if time.monotonic() - self._began_anew < _LEAST_BETWEEN_FILES:
+            return False
+        try:
+            self._connection = self._begin_anew(self._connection, reason)
+        except (OSError, StoreError, sqlite3.Error) as error:
+            self._broken = True
+            _log.error("a new file cannot be begun in the damaged one's place: %s", error)
+            return False
+        self._began_anew = time.monotonic()
+        self._inserter = Inserter(self._connection)
+        self._broken = False
+        return True
 
     def _refusal(self, error: Exception) -> StoreUnavailableError:
         text = str(error)
@@ -208,7 +297,7 @@ class Writer:
         return StoreUnavailableError(f"the store cannot be written: {text}", 5.0)
 
     def _reconnect(self) -> None:
-        fresh = connect_writer(self._path, self._expiry.log_bytes)
+        fresh = reopen_file(self._path, self._expiry.log_bytes)
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
         self._connection = fresh
@@ -223,6 +312,8 @@ class Writer:
                 self._inserter.sets.forget()
                 self._inserter.points.forget()
         except Exception as error:
+            if is_damage(error) and self._replace(str(error)):
+                return
             with contextlib.suppress(sqlite3.Error):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")

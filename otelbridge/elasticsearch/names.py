@@ -14,6 +14,10 @@ Type: TypeAlias = Literal["logs", "traces", "metrics"]
 DATASET: Final = "otelbridge.otel"
 DEAD_LETTER_DATASET: Final = "otelbridge.deadletter"
 
+# An attribute of logs and spans: the seconds from when it happened to when the Collector took it or
+# it was sent to Elasticsearch. What waits in the Collector is told by its own metrics.
+ARRIVAL_DELAY: Final = "otelbridge.arrival_delay"
+
 # Templates of the same names are replaced when a newer version is set up.
 RECORDS_TEMPLATE: Final = "otelbridge@records"
 CUSTOM_TEMPLATE: Final = "otelbridge@custom"
@@ -39,7 +43,6 @@ def failures(stream: str) -> str:
 
 
 def refused(namespace: str) -> str:
-    """Name everything that was refused, wherever it is kept, for searches that leave out what is not
-    there."""
+    """Name everything that was refused, wherever it is kept; some of it may not be there."""
     kept = (failures(data_stream(type, namespace)) for type in ("logs", "traces", "metrics"))
     return ",".join((dead_letters(namespace), *kept))

@@ -15,39 +15,52 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from otelbridge.loggers import get_logger
+    from otelbridge.notify import send, send_async
     from otelbridge.records.formatter import JsonFormatter
     from otelbridge.records.streams import capture_output, release_output
+    from otelbridge.sinks.audit import AuditHandler
     from otelbridge.sinks.console import ConsoleHandler
     from otelbridge.sinks.elasticsearch import ElasticsearchHandler
-    from otelbridge.sinks.file import FileHandler
+    from otelbridge.sinks.file import DailyFileHandler, FileHandler
     from otelbridge.sinks.udp import UDPHandler
     from otelbridge.telemetry import Instrumentation, instrument, shutdown
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AuditHandler",
     "ConsoleHandler",
+    "DailyFileHandler",
     "ElasticsearchHandler",
     "FileHandler",
     "Instrumentation",
     "JsonFormatter",
     "UDPHandler",
     "capture_output",
+    "get_logger",
     "instrument",
     "release_output",
+    "send",
+    "send_async",
     "shutdown",
 ]
 
 _MODULES = {
+    "AuditHandler": "otelbridge.sinks.audit",
     "ConsoleHandler": "otelbridge.sinks.console",
+    "DailyFileHandler": "otelbridge.sinks.file",
     "ElasticsearchHandler": "otelbridge.sinks.elasticsearch",
     "FileHandler": "otelbridge.sinks.file",
     "Instrumentation": "otelbridge.telemetry",
     "JsonFormatter": "otelbridge.records.formatter",
     "UDPHandler": "otelbridge.sinks.udp",
     "capture_output": "otelbridge.records.streams",
+    "get_logger": "otelbridge.loggers",
     "instrument": "otelbridge.telemetry",
     "release_output": "otelbridge.records.streams",
+    "send": "otelbridge.notify",
+    "send_async": "otelbridge.notify",
     "shutdown": "otelbridge.telemetry",
 }
 

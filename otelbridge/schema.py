@@ -79,6 +79,42 @@ ORIGIN_ATTRIBUTES: Final = frozenset(
     {"code.file.path", "code.line.number", "code.function.name", "thread.id", "thread.name"}
 )
 
+# --- an error, beyond exception.* -----------------------------------------------------------------
+# The same for every occurrence of one error: what groups are made by.
+FINGERPRINT: Final = "otelbridge.fingerprint"
+# The traceback with the program's own frames only, where that is shorter; and in one line.
+TRACEBACK_CLEAN: Final = "otelbridge.traceback.clean"
+TRACEBACK_MINIMAL: Final = "otelbridge.traceback.minimal"
+# Local variables of the own frames: [{"frame": "...", "variables": {"name": "text"}}].
+ERROR_VARIABLES: Final = "otelbridge.variables"
+# True where nobody caught the exception.
+UNCAUGHT: Final = "otelbridge.uncaught"
+
+# --- the life of a process -----------------------------------------------------------------------
+# Names of events (a log record's event name). OpenTelemetry has none for a process; see
+# docs/architecture.md for when each is sent and what it carries.
+PROCESS_START: Final = "otelbridge.process.start"
+PROCESS_HEARTBEAT: Final = "otelbridge.process.heartbeat"
+PROCESS_END: Final = "otelbridge.process.end"
+PROCESS_EVENTS: Final = frozenset({PROCESS_START, PROCESS_HEARTBEAT, PROCESS_END})
+LIFECYCLE_SCOPE: Final = "otelbridge.lifecycle"
+LIFECYCLE_VERSION: Final = 1
+# Their attributes; process.exit.code is the semantic conventions'.
+LIFECYCLE_VERSION_KEY: Final = "otelbridge.lifecycle.version"
+HEARTBEAT_INTERVAL: Final = "otelbridge.process.heartbeat.interval"
+PROCESS_UPTIME: Final = "otelbridge.process.uptime"
+PROCESS_ERRORS: Final = "otelbridge.process.errors"
+PROCESS_EXCLUDED: Final = "otelbridge.process.errors.excluded"
+PROCESS_START_TIME: Final = "otelbridge.process.start_time"
+PROCESS_SINKS: Final = "otelbridge.process.sinks"
+PROCESS_SIGNAL: Final = "otelbridge.process.exit.signal"
+PROCESS_OUTCOME: Final = "otelbridge.process.outcome"
+EXIT_CODE: Final = "process.exit.code"
+LAST_ERROR_TYPE: Final = "otelbridge.process.last_error.type"
+LAST_ERROR_MESSAGE: Final = "otelbridge.process.last_error.message"
+LAST_ERROR_FINGERPRINT: Final = "otelbridge.process.last_error.fingerprint"
+LAST_ERROR_UID: Final = "otelbridge.process.last_error.uid"
+
 # --- severities ---------------------------------------------------------------------------------
 # OpenTelemetry logs data model, "Mapping of SeverityNumber": the first number of each range.
 SEVERITY_NUMBERS: Final[dict[str, int]] = {
@@ -115,3 +151,10 @@ PART_ID: Final = "otelbridge.part.id"
 PART_NUMBER: Final = "otelbridge.part.number"
 PART_COUNT: Final = "otelbridge.part.count"
 PART_DATA: Final = "otelbridge.part.data"
+
+# --- the audit trail ----------------------------------------------------------------------------
+# The last members of each line, in this order; the first only where an unfinished line precedes.
+AUDIT_TORN: Final = "otelbridge.audit.torn"
+AUDIT_SEQUENCE: Final = "otelbridge.audit.sequence"
+AUDIT_PREVIOUS: Final = "otelbridge.audit.previous"
+AUDIT_HASH: Final = "otelbridge.audit.hash"

@@ -272,6 +272,13 @@ class Settings:
         False,
         "write each record to a memory-mapped file at once, so that killing the process loses none",
     )
+    audit_key: str | None = _setting(
+        "OTELBRIDGE_AUDIT_KEY",
+        parse_text,
+        None,
+        "a secret without which nobody can make lines that fit into an audit trail",
+        secret=True,
+    )
 
     # --- the bridge half ------------------------------------------------------------------------
     store: str = _setting(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from otelbridge.sinks.rotation import Rotation
 
 # On Windows there is no such lock: there one process may write to a file that is rotated.
 if sys.platform != "win32":
@@ -23,7 +26,7 @@ _POLL_SECONDS = 0.0002
 
 
 class SharedFile:
-    """Appends to a file, and rotates it by size, together with other processes.
+    """Appends to a file, and rotates it, together with other processes.
 
     Every write holds a lock on a file beside it (``.<name>.lock``), so that no line is written
     while the file is being renamed. Each write makes sure that the open file is still the one at
@@ -32,16 +35,14 @@ class SharedFile:
 
     Args:
         path: the file; its folder is made.
-        max_bytes: the size beyond which it is renamed to ``<name>.1``, and that to ``<name>.2``,
-            and so on; 0 for never.
-        backups: how many renamed files are kept.
+        rotation: when it is put aside, and a new one begun.
 
     Raises:
         OSError: where folder or file cannot be made or opened.
     """
 
-    def __init__(self, path: Path, max_bytes: int, backups: int) -> None:
-        self._path, self._max_bytes, self._backups = path, max_bytes, backups
+    def __init__(self, path: Path, rotation: Rotation) -> None:
+        self._path, self._rotation = path, rotation
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = _Descriptor(path)
         self._lock = _Descriptor(path.with_name(f".{path.name}.lock"))
@@ -53,24 +54,56 @@ class SharedFile:
         Raises:
             OSError: where it cannot be written, such as on a full disk.
         """
-        locked = self._acquire()
-        try:
-            size = self._file.size_at_path()
-            if size is None:
-                locked = False
-                locked = self._reopen()
-                size = self._file.size_at_path() or 0
-            if locked and size and 0 < self._max_bytes < size + len(data):
+        with self._turn() as (status, locked):
+            size = status.st_size if status else 0
+            if locked and status and size and self._rotation.is_due(status, len(data)):
                 size = self._rotate()
             self._append(data, size if locked else None)
-        finally:
-            if locked:
-                self._release()
+
+    def extend(self, compose: Callable[[], bytes], *, sync: bool = False) -> os.stat_result:
+        """Append what is made while no other process can write, wholly or not at all.
+
+        Args:
+            compose: called once the file is locked; it may read the file.
+            sync: whether to wait until the disk has it.
+
+        Returns:
+            The file's status when it has been written, before any other process's turn.
+
+        Raises:
+            OSError: where it cannot be written, or where the lock cannot be had.
+        """
+        with self._turn() as (status, locked):
+            if not locked:
+                raise TimeoutError(f"{self._lock.path} is held by another process")
+            data = compose()
+            size = status.st_size if status else 0
+            if status and size and self._rotation.is_due(status, len(data)):
+                size = self._rotate()
+            self._append(data, size)
+            if sync:
+                os.fsync(self._file.number)
+            return os.fstat(self._file.number)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
         self._lock.close()
+
+    @contextmanager
+    def _turn(self) -> Iterator[tuple[os.stat_result | None, bool]]:
+        """Lock the file if that is possible, and make sure that it is the one at the path."""
+        locked = self._acquire()
+        try:
+            status = self._file.status_at_path()
+            if status is None:
+                locked = False
+                locked = self._reopen()
+                status = self._file.status_at_path()
+            yield status, locked
+        finally:
+            if locked:
+                self._release()
 
     def _append(self, data: bytes, size: int | None) -> None:
         written = os.write(self._file.number, data)
@@ -84,28 +117,15 @@ class SharedFile:
             raise
 
     def _rotate(self) -> int:
-        """Rename the file and begin a new one; return its size."""
+        """Put the file aside and begin a new one; return its size."""
         # Where renaming fails, by a missing permission say, the file grows on: better than
         # losing what is to be written.
         with suppress(OSError):
-            if self._backups:
-                self._rename()
-            else:
-                self._path.unlink()
+            self._rotation.rotate(self._path)
         self._file.close()
         self._file = _Descriptor(self._path)
-        return self._file.size_at_path() or 0
-
-    def _rename(self) -> None:
-        # Up to the first number that is free: what lies behind a gap need not move.
-        last = 0
-        while last < self._backups and self._backup(last).exists():
-            last += 1
-        for number in range(last, 0, -1):
-            self._backup(number - 1).replace(self._backup(number))
-
-    def _backup(self, number: int) -> Path:
-        return self._path.with_name(f"{self._path.name}.{number}") if number else self._path
+        status = self._file.status_at_path()
+        return status.st_size if status else 0
 
     def _reopen(self) -> bool:
         """Open the file anew after somebody moved it, and its lock, which may be gone as well."""
@@ -150,13 +170,13 @@ class _Descriptor:
         self.number = os.open(path, flags, 0o666)
         self._status = os.fstat(self.number)
 
-    def size_at_path(self) -> int | None:
-        """Return the size of the file at the path; ``None`` if it is not the one that is open."""
+    def status_at_path(self) -> os.stat_result | None:
+        """Return the status of the file at the path; ``None`` if it is not the one that is open."""
         try:
             status = self.path.stat()
         except FileNotFoundError:
             return None
-        return status.st_size if os.path.samestat(status, self._status) else None
+        return status if os.path.samestat(status, self._status) else None
 
     def close(self) -> None:
         # A daemon may have closed every descriptor it inherited, and the number may be another

@@ -248,6 +248,7 @@ class Spool:
             self._writing.close()
             self._writing = None
         self._hold()
+        self._measure_others()
         name, self._last_time = SegmentName.now(self._owner, self._last_time)
         segment = Segment(self._folder, name)
         segment.create()
@@ -296,11 +297,14 @@ class Spool:
             # Another user's is not for this process to send.
             with contextlib.suppress(PermissionError):
                 adopted += self._adopt_owner(owner)
-        listing = list_folder(self._folder)
-        others = {owner: size for owner, size in listing.sizes.items() if owner != self._owner}
-        self._others_bytes = sum(others.values())
-        self._owners = 1 + len(others)
+        self._measure_others()
         return adopted
+
+    def _measure_others(self) -> None:
+        sizes = list_folder(self._folder).sizes
+        others = [size for owner, size in sizes.items() if owner != self._owner]
+        self._others_bytes = sum(others)
+        self._owners = 1 + len(others)
 
     def _adopt_owner(self, owner: str) -> int:
         lock = take_lock(lock_path(self._folder, owner))

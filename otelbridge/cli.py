@@ -17,7 +17,7 @@ import click
 from otelbridge import __version__
 from otelbridge.settings import SettingsError
 
-COMMANDS = ("serve", "demo", "run", "check", "setup", "search", "tail", "audit", "config")
+COMMANDS = ("serve", "demo", "run", "check", "setup", "search", "tail", "notify", "audit", "config")
 
 EXAMPLES = """\b
 Examples:

@@ -163,6 +163,18 @@ def parse_namespace(text: str) -> str:
     return namespace
 
 
+def parse_notify(text: str) -> str:
+    """Check a list of destinations for messages, and keep it as text.
+
+    A class of the program's own is not imported here: settings are read while the program's
+    modules are still being loaded.
+    """
+    from otelbridge.channels.definition import parse_destinations
+
+    parse_destinations(text, importing=False)
+    return text
+
+
 def in_units(value: float, units: Mapping[str, float], suffix: str = "") -> str:
     """Write a value as a whole number of the largest unit that allows it, if one does."""
     for unit, size in sorted(units.items(), key=lambda item: -item[1]):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,7 @@ from otelbridge.setting_values import (
     parse_folder,
     parse_integer,
     parse_namespace,
+    parse_notify,
     parse_period,
     parse_size,
     parse_store,
@@ -232,6 +233,14 @@ class Settings:
         parse_period,
         10.0,
         "how often metrics are read and sent; OTEL_METRIC_EXPORT_INTERVAL (ms) wins if set",
+    )
+    notify: str | Sequence[object] | None = _setting(
+        "OTELBRIDGE_NOTIFY",
+        parse_notify,
+        None,
+        "whom to tell of errors: URLs with spaces between them, such as telegram://TOKEN@CHAT, "
+        "https://discord.com/api/webhooks/ID/TOKEN, smtp://USER:PASSWORD@HOST?to=A@B, file:PATH",
+        secret=True,
     )
     shutdown_timeout: float = _setting(
         "OTELBRIDGE_SHUTDOWN_TIMEOUT",

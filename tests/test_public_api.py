@@ -103,6 +103,7 @@ SHARED = {
     "schema",
     "settings",
     "setting_values",
+    "channels",
     "model",
     "elasticsearch",
     "cli",

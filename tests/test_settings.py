@@ -198,7 +198,7 @@ class TestDescription:
 
     def test_never_shows_a_secret(self):
         secrets = {
-            s.metadata["variable"]: "hunter2" for s in SPECS.values() if s.metadata["secret"]
+            s.metadata["variable"]: "file:hunter2" for s in SPECS.values() if s.metadata["secret"]
         }
 
         shown = {s.variable: s.value for s in describe_settings(secrets)}

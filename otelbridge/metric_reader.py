@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.exporter.otlp.common._aggregation import _get_aggregation, _get_temporality
 from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.sdk.metrics.export import MetricExportResult, MetricReader, MetricsData
+from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
 
 if TYPE_CHECKING:
     from otelbridge.sinks.destination import Destination
@@ -20,7 +20,12 @@ class IntervalReader(MetricReader):
     for ever for locks that no thread of it holds), it can move to gevent's threads, and a flush is
     bounded in time.
 
+    A reading that cannot be sent is not kept: values are cumulative by default, so that the next
+    one tells all that this one did. (Where delta values are asked for, those of a reading that
+    failed are missing.)
+
     Attributes:
+        destination: where readings go.
         reading: held while metrics are read.
     """
 
@@ -84,12 +89,13 @@ class IntervalReader(MetricReader):
             timeout: seconds this may take.
 
         Returns:
-            Whether it was sent, or given up, in time.
+            Whether it was accepted in time.
         """
         with self._changed:
             wanted = self._asked = self._asked + 1
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: self._answered >= wanted, timeout)
+            in_time = self._changed.wait_for(lambda: self._answered >= wanted, timeout)
+            return in_time and not self._failed
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Read now and send; gives up waiting after ``timeout_millis``."""
@@ -103,14 +109,20 @@ class IntervalReader(MetricReader):
     def _receive_metrics(
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
     ) -> None:
-        self.destination.send(metrics_data, 1, MetricExportResult.SUCCESS, retry=False)
+        # Not kept for later: the next reading holds all that this one does, and is newer.
+        answer = self.destination.send(self.destination.encode(metrics_data), 1)
+        self._failed = answer.later or answer.dropped > 0
+        if not self._failed:
+            self.destination.recovered()
+        elif not self._closed:  # the last reading of a process is not worth a line
+            self.destination.waiting(answer)
 
     def _prepare_process(self) -> None:
         self.reading = threading.Lock()
         self._changed = threading.Condition(threading.Lock())
         self._generation += 1
         self._asked = self._answered = 0
-        self._closed = False
+        self._closed = self._failed = False
         self._thread = None
 
     def _guard_reading(self) -> None:
@@ -138,7 +150,8 @@ class IntervalReader(MetricReader):
                     self.collect()
                 except Exception as error:
                     # One instrument's fault must not end the others' readings.
-                    self.destination.give_up(1, f"{type(error).__name__}: {error}")
+                    self._failed = True
+                    self.destination.dropped(1, f"{type(error).__name__}: {error}")
                 with changed:
                     self._answered = asked
                     changed.notify_all()

@@ -1,4 +1,4 @@
-"""The OpenTelemetry providers of one process, and the queues between them and the otlp sink."""
+"""The OpenTelemetry providers of one process, and what delivers their records to the sinks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import threading
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.context import Context
@@ -19,51 +19,52 @@ from opentelemetry.sdk._logs import (
     LogRecordProcessor,
     ReadableLogRecord,
 )
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExportResult
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.util._importlib_metadata import entry_points
 
+from otelbridge.delivery.assembly import make_delivery
+from otelbridge.delivery.limits import read_milliseconds
+from otelbridge.delivery.timing import Deadline
 from otelbridge.metric_reader import IntervalReader
 from otelbridge.sinks import otlp_exporters
 from otelbridge.sinks.otlp import OTLPDestination
 from otelbridge.sinks.otlp_trouble import TroubleReport
-from otelbridge.sinks.queue import DEFAULT_BATCH_SIZE, DEFAULT_CAPACITY, BatchQueue, Deadline
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadWriteLogRecord
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from otelbridge.delivery.counters import Snapshot
+    from otelbridge.delivery.payload import DeliveredSignal
+    from otelbridge.delivery.sender import Delivery
     from otelbridge.settings import Settings
     from otelbridge.sinks.destination import Destination
     from otelbridge.sinks.otlp_exporters import Signal
 
 _logger = logging.getLogger(__name__)
 
-# Short enough for a record to be on the page within a second; OTEL_BLRP_SCHEDULE_DELAY and
-# OTEL_BSP_SCHEDULE_DELAY win.
-LOG_DELAY_SECONDS: Final = 0.2
-SPAN_DELAY_SECONDS: Final = 0.5
 # Longest that a fork may wait for an exporter to be imported or the metrics to be read.
 _FORK_SECONDS: Final = 2.0
 
 
 class LogProcessor(LogRecordProcessor):
-    """Puts log records into a queue."""
+    """Hands log records over to be delivered."""
 
-    def __init__(self, queue: BatchQueue) -> None:
-        """Put records into ``queue``."""
-        self.queue = queue
+    def __init__(self, delivery: Delivery) -> None:
+        """Hand records to ``delivery``."""
+        self.delivery = delivery
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """Queue a record."""
+        """Take a record."""
         # Without its context, which may hold on to much and is not sent.
         record = copy.copy(log_record.log_record)
         record.context = Context()
-        self.queue.put(
+        self.delivery.put(
             ReadableLogRecord(
                 record,
                 log_record.resource or Resource.get_empty(),
@@ -74,32 +75,32 @@ class LogProcessor(LogRecordProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Send what is queued; gives up waiting after ``timeout_millis``."""
-        return self.queue.flush(timeout_millis / 1000)
+        return self.delivery.flush(timeout_millis / 1000)
 
     def shutdown(self) -> None:
         """Take no more records; :class:`Pipeline` sees to what is left."""
-        self.queue.close()
+        self.delivery.close()
 
 
-class QueueSpanProcessor(SpanProcessor):
-    """Puts sampled spans into a queue when they end."""
+class DeliveredSpanProcessor(SpanProcessor):
+    """Hands sampled spans over to be delivered when they end."""
 
-    def __init__(self, queue: BatchQueue) -> None:
-        """Put spans into ``queue``."""
-        self.queue = queue
+    def __init__(self, delivery: Delivery) -> None:
+        """Hand spans to ``delivery``."""
+        self.delivery = delivery
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Queue a span."""
+        """Take a span."""
         if span.context is not None and span.context.trace_flags.sampled:
-            self.queue.put(span)
+            self.delivery.put(span)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Send what is queued; gives up waiting after ``timeout_millis``."""
-        return self.queue.flush(timeout_millis / 1000)
+        return self.delivery.flush(timeout_millis / 1000)
 
     def shutdown(self) -> None:
         """Take no more spans; :class:`Pipeline` sees to what is left."""
-        self.queue.close()
+        self.delivery.close()
 
 
 class Pipeline:
@@ -111,18 +112,18 @@ class Pipeline:
         tracer_provider: the global one.
         logger_provider: the global one; ``None`` if log records have no OpenTelemetry way out.
         meter_provider: the global one.
-        destinations: where ours send to.
+        deliveries: what delivers our records, one for each sink and signal.
     """
 
     def __init__(self, settings: Settings, resource: Resource) -> None:
         """Build what the settings and the standard variables ask for, and make it global."""
-        self.destinations: list[Destination] = []
         self._settings = settings
         self._report = TroubleReport()
         self._own: list[Any] = []
         self._others: list[Any] = []
         self._held: list[threading.Lock] = []
-        self._queues: list[BatchQueue] = []
+        self.deliveries: list[Delivery] = []
+        self._service = str(resource.attributes.get("service.name", ""))
         self._reader: IntervalReader | None = None
         # Metrics first: the other two providers count themselves with it, if asked to.
         self.meter_provider = self._set_up_metrics(resource)
@@ -140,7 +141,9 @@ class Pipeline:
         """
         lost = self._dropped()
         deadline = Deadline(timeout)
-        done = [waiting.flush(deadline.remaining()) for waiting in self._waiting()]
+        done = [delivery.flush(deadline.remaining()) for delivery in self.deliveries]
+        if self._reader is not None:
+            done.append(self._reader.flush(deadline.remaining()))
         done += [
             provider.force_flush(round(deadline.remaining() * 1000)) for provider in self._others
         ]
@@ -159,24 +162,34 @@ class Pipeline:
         deadline = Deadline(timeout)
         reachable: dict[str, bool] = {}
         # All are told first, so that they end side by side.
-        for destination in self.destinations:
-            destination.finish(deadline, reachable)
-        for waiting in self._waiting():
-            waiting.close()
-        for waiting in self._waiting():
-            waiting.wait_closed(waiting.destination.patience(deadline))
+        for ending in self._ending():
+            ending.destination.finish(deadline, reachable)
+        for ending in self._ending():
+            ending.close()
+        kept: dict[str, int] = {}
+        for delivery in self.deliveries:
+            left = delivery.wait_closed(delivery.destination.patience(deadline))
+            kept[delivery.signal] = kept.get(delivery.signal, 0) + left
+        if self._reader is not None:
+            self._reader.wait_closed(self._reader.destination.patience(deadline))
         for provider in self._own:
             if isinstance(provider, MeterProvider):
                 with suppress(Exception):  # it raises for a reader that was late
                     provider.shutdown(timeout_millis=1)
             else:
                 provider.shutdown()
-        for destination in self.destinations:
-            destination.close()
-        return self._dropped() == lost
+        for ending in self._ending():
+            ending.destination.close()
+        self._report.ended(kept, self._settings.spool_dir)
+        return self._dropped() == lost and not any(kept.values())
+
+    def snapshots(self) -> list[Snapshot]:
+        """Return what became of this process's records, for each sink and signal."""
+        return [delivery.snapshot() for delivery in self.deliveries]
 
     def update_resource(self, attributes: dict[str, Any]) -> None:
         """Change attributes of the resource that everything sent from now on carries."""
+        self._service = str(attributes.get("service.name", self._service))
         for provider in self._own:
             provider._update_resource(Resource(attributes))
 
@@ -198,10 +211,10 @@ class Pipeline:
         self._held = []
         otlp_exporters.building = threading.Lock()
         self._report.start_afresh()
-        for destination in self.destinations:
-            destination.start_afresh()
-        for queue in self._queues:
-            queue.start_afresh()
+        for ending in self._ending():
+            ending.destination.start_afresh()
+        for delivery in self.deliveries:
+            delivery.start_afresh()
         if self._reader is not None:
             self._reader.start()
 
@@ -209,54 +222,43 @@ class Pipeline:
         """End all threads: gevent is about to change what a thread is."""
         if self._reader is not None:
             self._reader.stop()
-        for queue in self._queues:
-            queue.change_threading()
+        for delivery in self.deliveries:
+            delivery.change_threading()
 
     def after_patching(self) -> None:
         """Go on, with what gevent has made of threads and sockets."""
-        for destination in self.destinations:
-            destination.change_threading()
-        for queue in self._queues:
-            queue.change_threading()
+        for ending in self._ending():
+            ending.destination.change_threading()
+        for delivery in self.deliveries:
+            delivery.change_threading()
         if self._reader is not None:
             self._reader.start()
 
-    def _waiting(self) -> list[BatchQueue | IntervalReader]:
-        return [*self._queues, *([self._reader] if self._reader is not None else [])]
+    def _ending(self) -> list[Delivery | IntervalReader]:
+        return [*self.deliveries, *([self._reader] if self._reader is not None else [])]
 
     def _dropped(self) -> int:
-        return sum(destination.dropped for destination in self.destinations)
+        return sum(delivery.counters.dropped for delivery in self.deliveries)
 
     def _destination(self, signal: Signal, name: str) -> Destination:
-        destination: Destination
         if name == "elasticsearch":
             # Imported here: without that sink nothing of it need be there.
             from otelbridge.sinks.elasticsearch import ElasticsearchDestination
 
-            destination = ElasticsearchDestination(signal, self._settings, self._report)
-        else:
-            protocol = _OTLP_NAMES.get(name)
-            destination = OTLPDestination(signal, self._settings, self._report, protocol)
-        self.destinations.append(destination)
-        return destination
+            return ElasticsearchDestination(signal, self._settings, self._report)
+        return OTLPDestination(signal, self._settings, self._report, _OTLP_NAMES.get(name))
 
-    def _queue(self, signal: Literal["logs", "traces"], name: str, success: Any) -> BatchQueue:
-        bounded: dict[str, Any] = {}
-        batch_size = DEFAULT_BATCH_SIZE
-        if name == "elasticsearch":
-            from otelbridge.sinks.elasticsearch import BATCH_SIZE, QUEUE_BYTES
-            from otelbridge.sinks.elasticsearch_records import weigh
-
-            bounded = {"weigh": weigh, "max_bytes": QUEUE_BYTES}
-            batch_size = BATCH_SIZE
-        queue = BatchQueue(
+    def _deliver(self, signal: DeliveredSignal, name: str) -> Delivery:
+        delivery = make_delivery(
+            signal,
             self._destination(signal, name),
-            success,
-            **queue_options(signal, batch_size),
-            **bounded,
+            self._settings,
+            name,
+            lambda: self._service,
+            lambda: len(self.deliveries),
         )
-        self._queues.append(queue)
-        return queue
+        self.deliveries.append(delivery)
+        return delivery
 
     def _set_up_traces(self, resource: Resource) -> trace.TracerProvider:
         current = trace.get_tracer_provider()
@@ -265,8 +267,7 @@ class Pipeline:
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         for name in exporter_names("traces", self._settings):
             if name.startswith("otlp") or name == "elasticsearch":
-                queue = self._queue("traces", name, SpanExportResult.SUCCESS)
-                provider.add_span_processor(QueueSpanProcessor(queue))
+                provider.add_span_processor(DeliveredSpanProcessor(self._deliver("traces", name)))
             else:
                 exporter = _load_exporter("opentelemetry_traces_exporter", name)
                 provider.add_span_processor(BatchSpanProcessor(exporter))
@@ -287,8 +288,7 @@ class Pipeline:
         )
         for name in names:
             if name.startswith("otlp") or name == "elasticsearch":
-                queue = self._queue("logs", name, LogRecordExportResult.SUCCESS)
-                provider.add_log_record_processor(LogProcessor(queue))
+                provider.add_log_record_processor(LogProcessor(self._deliver("logs", name)))
             else:
                 exporter = _load_exporter("opentelemetry_logs_exporter", name)
                 provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
@@ -325,26 +325,6 @@ class Pipeline:
         return provider
 
 
-# The variables of each queue (batch log record processor, batch span processor), and its delay.
-_QUEUES: Final = {
-    "logs": ("OTEL_BLRP", LOG_DELAY_SECONDS),
-    "traces": ("OTEL_BSP", SPAN_DELAY_SECONDS),
-}
-
-
-def queue_options(
-    signal: Literal["logs", "traces"], batch_size: int = DEFAULT_BATCH_SIZE
-) -> dict[str, Any]:
-    """Read a queue's delay, batch size and capacity from the standard variables."""
-    prefix, delay = _QUEUES[signal]
-    given = read_milliseconds(f"{prefix}_SCHEDULE_DELAY")
-    return {
-        "delay": delay if given is None else given,
-        "batch_size": read_count(f"{prefix}_MAX_EXPORT_BATCH_SIZE", batch_size),
-        "capacity": read_count(f"{prefix}_MAX_QUEUE_SIZE", DEFAULT_CAPACITY),
-    }
-
-
 # Names for OTEL_LOGS_EXPORTER and its like that fix the protocol, as in the Python SDK.
 _OTLP_NAMES: Final = {
     "otlp_proto_grpc": "grpc",
@@ -364,6 +344,7 @@ def exporter_names(signal: Signal, settings: Settings) -> list[str]:
         names = [name for name in settings.sinks if name in {"otlp", "elasticsearch"}]
     else:
         names = [name.strip() for name in text.split(",") if name.strip() not in {"", "none"}]
+    names = list(dict.fromkeys(names))  # each once
     if "elasticsearch" in names and (signal == "metrics" or not _has_elasticsearch()):
         names.remove("elasticsearch")
     return names
@@ -385,27 +366,6 @@ def _load_exporter(group: str, name: str) -> Any:
     for entry_point in entry_points(group=group, name=name):
         return entry_point.load()()
     raise LookupError(f"no exporter named {name!r} is installed ({group})")
-
-
-def read_milliseconds(variable: str) -> float | None:
-    """Read a standard variable that holds milliseconds, in seconds; ``None`` without it."""
-    number = read_count(variable, 0)
-    return number / 1000 if number > 0 else None
-
-
-def read_count(variable: str, default: int) -> int:
-    """Read a standard variable that holds a number; a wrong one is named and left out."""
-    text = os.environ.get(variable, "").strip()
-    if not text:
-        return default
-    try:
-        number = int(float(text))
-    except ValueError:
-        number = 0
-    if number <= 0:
-        _logger.warning("%s is %r; allowed: a number above 0; %d is used", variable, text, default)
-        return default
-    return number
 
 
 def log_limits() -> LogRecordLimits:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from otelbridge.capture import Capture
+    from otelbridge.delivery.counters import Snapshot
     from otelbridge.pipeline import Pipeline
     from otelbridge.process_metrics import ProcessMetrics
 
@@ -138,6 +139,10 @@ class Instrumentation:
         for handler in self._handlers:
             handler.flush()
         return self._pipeline.flush(timeout)
+
+    def delivery(self) -> list[Snapshot]:
+        """Tell what became of this process's log records and spans, for each sink that counts."""
+        return [] if self._pipeline is None else self._pipeline.snapshots()
 
     def shutdown(self, timeout: float | None = None) -> bool:
         """Send what is left and stop, for good: the process is not instrumented again.

@@ -63,6 +63,7 @@ def _environment(environ: dict[str, str]) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("OTEL_", "OTELBRIDGE_", "FLASK_", "PYTHONWARNINGS"))
+        if name == "OTELBRIDGE_SPOOL_DIR"  # each test's own
+        or not name.startswith(("OTEL_", "OTELBRIDGE_", "FLASK_", "PYTHONWARNINGS"))
     }
     return {**inherited, **environ}

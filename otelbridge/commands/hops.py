@@ -154,31 +154,21 @@ def _readable(settings: Settings, mark: str) -> ReadableLogRecord:
 
 
 def _send_otlp(settings: Settings, mark: str) -> str:
-    from opentelemetry.sdk._logs.export import LogRecordExportResult
-
     from otelbridge.capture import Capture
     from otelbridge.sinks.otlp import OTLPDestination
     from otelbridge.sinks.otlp_trouble import TroubleReport, overhear
 
-    class Heard(TroubleReport):
-        reason = ""
-
-        def dropped(self, signal: str, count: int, endpoint: str, reason: str) -> None:
-            self.reason = reason
-
-    heard = Heard()
-    destination = OTLPDestination("logs", settings, heard)
-    batch = [_readable(settings, mark)]
-    # Hears why the exporter failed, which it only logs.
+    destination = OTLPDestination("logs", settings, TroubleReport())
+    # Keeps to itself what is logged while it is sent.
     capture = Capture(overhear)
     capture.install([], logging.INFO)
     try:
-        taken = destination.send(batch, 1, LogRecordExportResult.SUCCESS, retry=False)
+        answer = destination.send(destination.encode([_readable(settings, mark)]), 1)
         destination.close()
     finally:
         capture.remove()
-    if not taken:
-        raise HopError(f"{destination.endpoint} did not take it: {heard.reason}")
+    if answer.later or answer.dropped:
+        raise HopError(f"{destination.endpoint} did not take it: {answer.reason}")
     return f"taken by {destination.endpoint} ({destination.protocol})"
 
 

@@ -2,7 +2,7 @@
 
 - The connection is made at the first sending, in the process that sends, and anew after a fork.
   So ``import otelbridge`` loads no client library, and no connection is shared by two processes.
-- What is given up is counted, and the program's log says so.
+- What the destination does not take is halved until only what is wrong is left out.
 - At the end of the process nothing waits longer than allowed, and not at all for a destination
   that accepts no connection.
 """
@@ -10,31 +10,36 @@
 from __future__ import annotations
 
 import os
-import threading
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from otelbridge.delivery.answer import TOO_LARGE, Answer
 from otelbridge.sinks.otlp_exporters import accepts_connections
 from otelbridge.sinks.otlp_trouble import TroubleReport, overheard
 
 if TYPE_CHECKING:
+    from otelbridge.delivery.payload import Payload
+    from otelbridge.delivery.timing import Deadline
     from otelbridge.sinks.otlp_exporters import Signal
-    from otelbridge.sinks.queue import Deadline
 
 # What a sending that was interrupted gets to return.
 _ABORT_SECONDS: Final = 0.3
+# So many records refused one after the other, and the rest of what they came with is too: where
+# everything is refused, each record of a batch must not become a request.
+_REFUSED_IN_A_ROW: Final = 8
 
 
 class Destination(ABC):
     """Where the records of one signal go.
 
     Attributes:
+        sink: its name among the settings.
         signal: ``logs``, ``traces`` or ``metrics``.
         endpoint: its address, as messages name it.
-        delivered: how many records this process had accepted by the destination.
-        dropped: how many it gave up.
         failing: whether the last attempt failed.
     """
+
+    sink: ClassVar[str]
 
     def __init__(self, signal: Signal, endpoint: str, protocol: str, report: TroubleReport) -> None:
         """Remember where to send; nothing is opened yet.
@@ -49,28 +54,23 @@ class Destination(ABC):
         self.endpoint = endpoint
         self.protocol = protocol
         self.report = report
-        self.delivered = 0
-        self.dropped = 0
         self.failing = False
         self._connection: Any = None
         self._pid = 0
         self._left_alone: list[Any] = []
         self._aborted = self._closed = False
-        self._finishing = threading.Event()
 
     @abstractmethod
-    def send(self, batch: Any, count: int, success: Any, *, retry: bool) -> bool:
-        """Send a batch, on the thread that calls.
+    def encode(self, records: Any) -> bytes:
+        """Encode records of the SDK; what two calls return may be joined."""
 
-        Args:
-            batch: what the destination takes.
-            count: how many records it holds.
-            success: the result by which a stock exporter says that it took the batch.
-            retry: whether to keep trying while the destination does not answer.
+    @abstractmethod
+    def _attempt(self, connection: Any, body: bytes) -> Answer:
+        """Send encoded records once."""
 
-        Returns:
-            Whether the destination accepted it.
-        """
+    @abstractmethod
+    def _split(self, body: bytes) -> tuple[bytes, bytes]:
+        """Halve encoded records."""
 
     @abstractmethod
     def _connect(self) -> Any:
@@ -80,19 +80,55 @@ class Destination(ABC):
     def _disconnect(self, connection: Any) -> None:
         """End what :meth:`_connect` made."""
 
-    def give_up(self, count: int, reason: str) -> None:
-        """Count records that will not be sent, and say so."""
-        self.dropped += count
-        if self.signal == "metrics" and self._finishing.is_set():
-            return  # the last reading of a process is not worth a line
+    def deliver(self, payload: Payload) -> Answer:
+        """Send records, on the thread that calls; never raises."""
+        return self.send(payload.body, payload.count)
+
+    def send(self, body: bytes, count: int) -> Answer:
+        """Send ``count`` encoded records, on the thread that calls; never raises."""
+        parts = [(body, count)]
+        dropped = in_a_row = 0
+        worst = Answer()
+        while parts:
+            body, count = parts.pop()
+            answer = self._try(body)
+            if answer.later:
+                # Whatever was taken of it is recognised when it comes again.
+                return answer
+            if not answer.whole:
+                dropped += answer.dropped
+                in_a_row = 0
+            elif count > 1 and in_a_row < _REFUSED_IN_A_ROW:
+                first, second = self._split(body)
+                parts += [(second, count - count // 2), (first, count // 2)]
+                continue
+            else:
+                dropped += count
+                in_a_row += answer.cause != TOO_LARGE
+            worst = answer if answer.reason else worst
+        return Answer(dropped=dropped, cause=worst.cause, reason=worst.reason)
+
+    def waiting(self, answer: Answer) -> None:
+        """Say that records wait, and why."""
+        self.failing = True
+        self.report.waiting(self.endpoint, answer.reason)
+
+    def recovered(self) -> None:
+        """Say that records are taken again."""
+        if self.failing:
+            self.failing = False
+            self.report.recovered(self.endpoint)
+
+    def dropped(self, count: int, reason: str) -> None:
+        """Say that records were given up."""
         self.report.dropped(self.signal, count, self.endpoint, reason)
 
     def finish(self, deadline: Deadline, reachable: dict[str, bool]) -> None:
-        """Have what is left sent without further patience.
+        """Look whether what is left can be sent at all.
 
         Args:
-            deadline: until when an answer may take. A destination that accepts no connection is
-                given up at once.
+            deadline: until when that may take. A destination that accepts no connection is given
+                up at once.
             reachable: what is known already of hosts and ports; what is found out is added.
         """
         # Asked for even where the last batch was accepted: the destination may have gone since.
@@ -103,7 +139,6 @@ class Destination(ABC):
             )
         if not reachable[place]:
             self.abort()
-        self._finishing.set()
 
     def patience(self, deadline: Deadline) -> float:
         """Return the seconds that are worth waiting for this destination until ``deadline``."""
@@ -111,8 +146,7 @@ class Destination(ABC):
         return min(remaining, _ABORT_SECONDS) if self._aborted else remaining
 
     def abort(self) -> None:
-        """Send no more, and interrupt a sending that waits to try again."""
-        self._finishing.set()
+        """Send no more."""
         self._aborted = True
         self.close()
 
@@ -128,17 +162,28 @@ class Destination(ABC):
         """Forget what belongs to the parent process, in the child after a fork."""
         self.change_threading()
         self.failing = False
-        self.delivered = self.dropped = 0
 
     def change_threading(self) -> None:
-        """Make connection and locks anew, of whatever kind the process has at the next sending."""
-        self._finishing = threading.Event()
+        """Make the connection anew, of whatever kind the process has at the next sending."""
         self._closed = False
         if self._connection is not None:
             # Not closed: the connection may be the parent process's, and gRPC must not tear that
             # down here.
             self._left_alone.append(self._connection)
             self._connection = None
+
+    def _try(self, body: bytes) -> Answer:
+        if self._aborted:
+            return Answer(later=True, reason="it accepts no connection")
+        with overheard():
+            try:
+                connection = self._connected()
+                if connection is None:
+                    return Answer(later=True, reason="it was closed")
+                return self._attempt(connection, body)
+            except Exception as error:
+                # A wrong certificate, a library that is missing: a person can put that right.
+                return Answer(later=True, reason=f"{type(error).__name__}: {error}")
 
     def _connected(self) -> Any:
         """The connection of this process, made if need be; ``None`` after the end."""

@@ -1,34 +1,40 @@
 """The elasticsearch sink: log records and spans straight into Elasticsearch's data streams.
 
-The documents are those that the OpenTelemetry Collector would write. While the server does not
-answer, is too busy or lets nobody in, records stay in their queue, bounded in number and bytes, and
-are tried again with growing pauses. A document that is refused for what it holds goes to the data
-stream of dead letters. A resend stores nothing twice, because each document has its record's id.
+The documents are those that the OpenTelemetry Collector would write. A document that is refused for
+what it holds goes to the data stream of dead letters. A resend stores nothing twice, because each
+document has its record's id.
 """
 
 from __future__ import annotations
 
 import contextvars
+import itertools
 import logging
 import os
-import random
 import threading
 import time
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from otelbridge.delivery.answer import REFUSED, TAKEN, Answer
+from otelbridge.delivery.assembly import make_delivery
+from otelbridge.delivery.timing import Deadline
 from otelbridge.elasticsearch.bulk import Outcome, Refusal, merge, write_documents
-from otelbridge.elasticsearch.client import ElasticsearchError, make_client
-from otelbridge.elasticsearch.documents import Document, log_document, span_documents
+from otelbridge.elasticsearch.bulk_body import (
+    WrittenDocument,
+    documents_of,
+    logs_body,
+    spans_body,
+)
+from otelbridge.elasticsearch.client import make_client
 from otelbridge.elasticsearch.names import dead_letters
 from otelbridge.settings import Settings, read_settings
 from otelbridge.sinks import otlp_exporters
 from otelbridge.sinks.destination import Destination
-from otelbridge.sinks.elasticsearch_records import log_record, span, weigh
+from otelbridge.sinks.elasticsearch_records import log_records, spans
 from otelbridge.sinks.otlp_logging import OTLPHandler
-from otelbridge.sinks.otlp_trouble import REPORT_SECONDS, TroubleReport, overhear, overheard
-from otelbridge.sinks.queue import BatchQueue, Deadline
+from otelbridge.sinks.otlp_trouble import REPORT_SECONDS, TroubleReport, overhear
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -37,21 +43,19 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-# Pauses between attempts grow from the first to the last, each shortened by up to a half at random,
-# so that many processes do not come back all at once.
-FIRST_PAUSE_SECONDS: Final = 0.5
-LONGEST_PAUSE_SECONDS: Final = 8.0
 REQUEST_SECONDS: Final = 30.0
-# Of records that wait, about; the oldest make room.
-QUEUE_BYTES: Final = 64 * 2**20
 # Where much waits, so many documents are written by each of so many connections.
 PART_DOCUMENTS: Final = 512
 CONNECTIONS: Final = 4
-BATCH_SIZE: Final = CONNECTIONS * PART_DOCUMENTS
 
 _FLUSH_SECONDS: Final = 5.0
 _FLUSH_STEP_SECONDS: Final = 0.1
-_PREFIX: Final = "OTELBRIDGE_ELASTICSEARCH_"
+_PREFIXES: Final = (
+    "OTELBRIDGE_ELASTICSEARCH_",
+    "OTELBRIDGE_QUEUE_BYTES",
+    "OTELBRIDGE_SPOOL_",
+    "OTELBRIDGE_SHUTDOWN_TIMEOUT",
+)
 _CHATTY: Final = (
     "elastic_transport.node",
     "elastic_transport.node_pool",
@@ -68,6 +72,9 @@ class ElasticsearchDestination(Destination):
         refused: how many documents went to the dead letters.
     """
 
+    sink = "elasticsearch"
+    batch_size = CONNECTIONS * PART_DOCUMENTS
+
     def __init__(self, signal: Signal, settings: Settings, report: TroubleReport) -> None:
         """Remember where to send; nothing is opened yet.
 
@@ -82,79 +89,47 @@ class ElasticsearchDestination(Destination):
         self._namespace = settings.elasticsearch_namespace
         self._next_report = 0.0
 
-    def send(self, batch: Any, count: int, success: Any, *, retry: bool) -> bool:
-        """Store a batch of the SDK's records, on the thread that calls.
+    def encode(self, records: Any) -> bytes:
+        """Write the lines of a bulk request.
 
-        A record counts as one document; a span's events are documents of their own.
+        A span's events are documents of their own.
         """
-        documents = self._documents(batch)
-        pause = FIRST_PAUSE_SECONDS
-        complete = True
-        while documents:
-            outcome = self._try(documents)
-            self.delivered += outcome.stored + outcome.duplicates
-            if outcome.refused:
-                self.refused += len(outcome.refused)
-                self._report_refused(outcome.refused)
-            if outcome.lost:
-                complete = False
-                self.give_up(len(outcome.lost), f"{outcome.lost[0].type}: {outcome.lost[0].reason}")
-            if outcome.error is None:
-                break
-            if len(outcome.later) < len(documents):
-                pause = FIRST_PAUSE_SECONDS  # it takes some
-            documents = outcome.later
-            self.failing = True
-            reason = str(outcome.error).removeprefix(self.endpoint).lstrip(": ")
-            if not retry or self._finishing.is_set():
-                self.give_up(len(documents), reason)
-                return False
-            self.report.waiting(self.endpoint, reason)
-            self._finishing.wait(pause * random.uniform(0.5, 1))  # noqa: S311
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-        if self.failing:
-            self.failing = False
-            self.report.recovered(self.endpoint)
-        return complete
+        if self.signal == "logs":
+            return logs_body(log_records(records), self._namespace)
+        return spans_body(spans(records), self._namespace)
 
     def start_afresh(self) -> None:
         """Forget what belongs to the parent process, in the child after a fork."""
         super().start_afresh()
         self.refused = 0
 
-    def _documents(self, batch: list[Any]) -> list[Document]:
-        return [document for record in batch for document in self._documents_of(record)]
+    def _attempt(self, connection: Any, body: bytes) -> Answer:
+        outcome = self._write(connection, documents_of(body))
+        if outcome.refused:
+            self.refused += len(outcome.refused)
+            self._report_refused(outcome.refused)
+        if outcome.error is not None:
+            # What was stored is recognised when it comes again.
+            reason = str(outcome.error).removeprefix(self.endpoint).lstrip(": ")
+            return Answer(later=True, reason=reason)
+        if outcome.lost:
+            lost = outcome.lost[0]
+            return Answer(
+                dropped=len(outcome.lost), cause=REFUSED, reason=f"{lost.type}: {lost.reason}"
+            )
+        return TAKEN
 
-    def _documents_of(self, record: Any) -> list[Document]:
-        try:
-            if self.signal == "logs":
-                return [log_document(log_record(record), self._namespace)]
-            return span_documents(span(record), self._namespace)
-        except Exception as error:
-            # A record of a kind that the SDK does not make must not take the others with it.
-            self.give_up(1, f"{type(error).__name__}: {error}")
-            return []
+    def _split(self, body: bytes) -> tuple[bytes, bytes]:
+        raise NotImplementedError  # refused documents are sorted out one by one
 
-    def _try(self, documents: list[Document]) -> Outcome:
-        if self._aborted:
-            return Outcome(later=documents, error=ElasticsearchError("it accepts no connection"))
-        with overheard():
-            try:
-                client = self._connected()
-            except ElasticsearchError as error:
-                return Outcome(later=documents, error=error)
-            if client is None:
-                return Outcome(later=documents, error=ElasticsearchError("it was closed"))
-            return self._write(client, documents)
-
-    def _write(self, client: Elasticsearch, documents: list[Document]) -> Outcome:
+    def _write(self, client: Elasticsearch, documents: list[WrittenDocument]) -> Outcome:
         """Write many documents over several connections at once, so that the server never waits."""
         parts = min(CONNECTIONS, len(documents) // PART_DOCUMENTS)
         if parts < 2:
             return self._write_part(client, documents)
         outcomes: list[Outcome] = []
 
-        def write(part: list[Document]) -> None:
+        def write(part: list[WrittenDocument]) -> None:
             outcomes.append(self._write_part(client, part))
 
         threads: list[threading.Thread] = []
@@ -173,7 +148,7 @@ class ElasticsearchDestination(Destination):
             thread.join()
         return merge(outcomes)
 
-    def _write_part(self, client: Elasticsearch, documents: list[Document]) -> Outcome:
+    def _write_part(self, client: Elasticsearch, documents: list[WrittenDocument]) -> Outcome:
         try:
             return write_documents(client, documents, url=self.endpoint, namespace=self._namespace)
         except Exception as error:
@@ -246,13 +221,13 @@ class ElasticsearchHandler(OTLPHandler):
         # Imported here, in the thread that sets logging up, and not while a record is sent.
         from opentelemetry.sdk._logs import LoggerProvider
 
-        from otelbridge.pipeline import LogProcessor, log_limits, queue_options
+        from otelbridge.pipeline import LogProcessor, log_limits
         from otelbridge.resource import build_resource
 
         environ = {
             name: value
             for name, value in os.environ.items()
-            if name.startswith(_PREFIX) or name == "OTEL_SERVICE_NAME"
+            if name.startswith(_PREFIXES) or name == "OTEL_SERVICE_NAME"
         }
         settings = read_settings(
             environ,
@@ -265,22 +240,24 @@ class ElasticsearchHandler(OTLPHandler):
             service_name=service_name,
         )
         make_client(settings).close()  # so that what cannot work is told here
-        self._shutdown_seconds = settings.shutdown_timeout
+        self._settings = settings
         self._report = TroubleReport()
         self.destination = ElasticsearchDestination("logs", settings, self._report)
-        self._queue = BatchQueue(
+        resource = build_resource(settings)
+        self._delivery = make_delivery(
+            "logs",
             self.destination,
-            None,
-            weigh=weigh,
-            max_bytes=QUEUE_BYTES,
-            **queue_options("logs", BATCH_SIZE),
+            settings,
+            _place(),
+            lambda: str(resource.attributes["service.name"]),
+            lambda: 1,
         )
         self._own = LoggerProvider(
-            resource=build_resource(settings),
+            resource=resource,
             shutdown_on_exit=False,
             log_record_limits=log_limits(),
         )
-        self._own.add_log_record_processor(LogProcessor(self._queue))
+        self._own.add_log_record_processor(LogProcessor(self._delivery))
         self._closed = False
         super().__init__(self._own, level=level)
         if hasattr(os, "register_at_fork"):
@@ -295,13 +272,13 @@ class ElasticsearchHandler(OTLPHandler):
 
     @property
     def delivered(self) -> int:
-        """Documents that this process had stored."""
-        return self.destination.delivered
+        """Records that the server took."""
+        return self._delivery.counters.sent
 
     @property
     def dropped(self) -> int:
         """Records of this process that were given up."""
-        return self.destination.dropped
+        return self._delivery.counters.dropped
 
     @property
     def refused(self) -> int:
@@ -321,7 +298,7 @@ class ElasticsearchHandler(OTLPHandler):
             timeout: seconds this may take.
         """
         deadline = Deadline(timeout)
-        while not self._queue.flush(min(_FLUSH_STEP_SECONDS, deadline.remaining())):
+        while not self._delivery.flush(min(_FLUSH_STEP_SECONDS, deadline.remaining())):
             if self.destination.failing or not deadline.remaining():
                 return
 
@@ -329,11 +306,12 @@ class ElasticsearchHandler(OTLPHandler):
         """Send what is left, within ``OTELBRIDGE_SHUTDOWN_TIMEOUT``, and stop."""
         if not self._closed:
             self._closed = True
-            deadline = Deadline(self._shutdown_seconds)
+            deadline = Deadline(self._settings.shutdown_timeout)
             self.destination.finish(deadline, {})
-            self._queue.close()
-            self._queue.wait_closed(self.destination.patience(deadline))
+            self._delivery.close()
+            kept = self._delivery.wait_closed(self.destination.patience(deadline))
             self.destination.close()
+            self._report.ended({"logs": kept}, self._settings.spool_dir)
         super().close()
 
     def _after_fork(self) -> None:
@@ -344,9 +322,18 @@ class ElasticsearchHandler(OTLPHandler):
         otlp_exporters.building = threading.Lock()
         self._report.start_afresh()
         self.destination.start_afresh()
-        self._queue.start_afresh()
+        self._delivery.start_afresh()
         provider: Any = self._own
         provider._update_resource(Resource(process_attributes()))
+
+
+_handlers = itertools.count(1)
+
+
+def _place() -> str:
+    """Name the spool of one more handler; two of a process must not share one."""
+    number = next(_handlers)
+    return "elasticsearch-handler" if number == 1 else f"elasticsearch-handler-{number}"
 
 
 class _NotOverheard(logging.Filter):

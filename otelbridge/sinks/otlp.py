@@ -1,15 +1,15 @@
 """The otlp sink: logs, spans and metrics by OTLP over gRPC, HTTP/protobuf or HTTP/JSON.
 
-The sending itself is done by OpenTelemetry's own exporters, which read their standard variables
-(certificates, compression, time-outs). While the destination does not answer, logs and spans stay
-in their queue and are tried again; when it is full the oldest go first. The program's log says so
-once a minute.
+Records are encoded by OpenTelemetry's own encoder and sent over the connection that its exporters
+open by their standard variables (certificates, compression, time-outs).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from otelbridge.delivery.answer import Answer
+from otelbridge.sinks import otlp_exporters
 from otelbridge.sinks.destination import Destination
 from otelbridge.sinks.otlp_exporters import (
     Signal,
@@ -18,16 +18,16 @@ from otelbridge.sinks.otlp_exporters import (
     headers_of,
     protocol_of,
 )
-from otelbridge.sinks.otlp_trouble import Trouble, TroubleReport, overheard
 
 if TYPE_CHECKING:
     from otelbridge.settings import Settings
-
-_PAUSE_SECONDS: Final = 1.0
+    from otelbridge.sinks.otlp_trouble import TroubleReport
 
 
 class OTLPDestination(Destination):
-    """The stock exporter of one signal, with what surrounds it."""
+    """The connection for one signal."""
+
+    sink = "otlp"
 
     def __init__(
         self,
@@ -48,43 +48,31 @@ class OTLPDestination(Destination):
         super().__init__(signal, endpoint_of(signal, settings, protocol), protocol, report)
         self._headers = headers_of(signal, settings)
 
-    def send(self, batch: Any, count: int, success: Any, *, retry: bool) -> bool:
-        """Send a batch, on the thread that calls; see :meth:`Destination.send`."""
-        while True:
-            trouble = self._try(batch, success)
-            if trouble is None:
-                self.delivered += count
-                if self.failing:
-                    self.failing = False
-                    self.report.recovered(self.endpoint)
-                return True
-            if trouble.too_large and isinstance(batch, list) and count > 1:
-                # One large record must not take the others with it.
-                halves = batch[: count // 2], batch[count // 2 :]
-                sent = [self.send(half, len(half), success, retry=retry) for half in halves]
-                return all(sent)
-            self.failing = True
-            if not retry or not trouble.transient or self._finishing.is_set():
-                self.give_up(count, trouble.reason)
-                return False
-            self.report.waiting(self.endpoint, trouble.reason)
-            self._finishing.wait(_PAUSE_SECONDS)
+    def encode(self, records: Any) -> bytes:
+        """Encode records of the SDK as an OTLP request; what two calls return may be joined."""
+        with otlp_exporters.building:
+            from otelbridge.sinks.otlp_body import load_encoder
 
-    def _try(self, batch: Any, success: Any) -> Trouble | None:
-        if self._aborted:
-            return Trouble("it accepts no connection", transient=False)
-        with overheard() as said:
-            try:
-                exporter = self._connected()
-                if exporter is not None and exporter.export(batch) is success:
-                    return None
-            except Exception as error:
-                # A wrong certificate or compression, a library that is missing: not transient.
-                return Trouble(f"{type(error).__name__}: {error}", transient=False)
-        return Trouble.from_records(said)
+            encode = load_encoder(self.signal)
+        return bytes(encode(records).SerializeToString())
+
+    def _attempt(self, connection: Any, body: bytes) -> Answer:
+        answer: Answer = connection.send(body)
+        return answer
+
+    def _split(self, body: bytes) -> tuple[bytes, bytes]:
+        from otelbridge.sinks.otlp_body import split
+
+        return split(self.signal, body)
 
     def _connect(self) -> Any:
-        return build_exporter(self.signal, self.protocol, self.endpoint, self._headers)
+        exporter = build_exporter(self.signal, self.protocol, self.endpoint, self._headers)
+        with otlp_exporters.building:
+            from otelbridge.sinks.otlp_connection import GRPCConnection, HTTPConnection
+
+            if self.protocol == "grpc":
+                return GRPCConnection(exporter, self.signal)
+            return HTTPConnection(exporter, self.signal, self.protocol == "http/json")
 
     def _disconnect(self, connection: Any) -> None:
-        connection.shutdown()
+        connection.close()

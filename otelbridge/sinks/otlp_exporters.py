@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opentelemetry.util.re import parse_env_headers
 
-from otelbridge.sinks.otlp_trouble import RETRYABLE_GRPC, hear_everything
-
 if TYPE_CHECKING:
     from otelbridge.settings import Settings
 
@@ -39,7 +37,6 @@ _STOCK: Final[dict[tuple[str, str], tuple[str, str]]] = {
 }
 _PROTOCOLS: Final = frozenset(protocol for protocol, _ in _STOCK)
 _PROBE_SECONDS: Final = 0.5
-_RETRYABLE_VARIABLE: Final = "OTEL_PYTHON_EXPORTER_OTLP_GRPC_RETRYABLE_ERROR_CODES"
 
 # Held while an exporter is imported and made. The three signals' threads would import the same
 # packages in different orders and wait for one another; and a child that is forked amid an import
@@ -94,12 +91,9 @@ def build_exporter(signal: Signal, protocol: str, endpoint: str, headers: Mappin
         if protocol == "grpc":
             _prepare_grpc()
         exporter = getattr(importlib.import_module(module), name)
-        hear_everything()
         options: dict[str, Any] = {"endpoint": endpoint, "headers": dict(headers) or None}
         if protocol == "grpc":
             options["compression"] = _grpc_compression(signal)
-            if not os.environ.get(_RETRYABLE_VARIABLE):
-                options["retryable_error_codes"] = _retryable_codes()
         return exporter(**options)
 
 
@@ -150,16 +144,6 @@ def _grpc_compression(signal: Signal) -> Any:
             _logger.warning("%s is %r; allowed: gzip or none; none is used", variable, value)
         return compression.Gzip if value == "gzip" else compression.NoCompression
     return compression.NoCompression
-
-
-def _retryable_codes() -> frozenset[Any]:
-    """Return what gRPC's exporter tries again by itself.
-
-    Not RESOURCE_EXHAUSTED: it also answers a message that is too large, which no patience makes
-    smaller, and a server that is merely busy is asked again by us.
-    """
-    codes = importlib.import_module("grpc").StatusCode
-    return frozenset(codes[name] for name in RETRYABLE_GRPC - {"RESOURCE_EXHAUSTED"})
 
 
 def _prepare_grpc() -> None:

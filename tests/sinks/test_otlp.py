@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 import math
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,7 +16,7 @@ import pytest
 from otlp_receiver import OTLPReceiver
 
 from otelbridge.capture import Capture
-from otelbridge.pipeline import read_count, read_milliseconds
+from otelbridge.delivery.limits import read_count, read_milliseconds
 from otelbridge.schema import SEVERITY_NUMBERS
 from otelbridge.settings import Settings, read_settings
 from otelbridge.sinks.otlp_exporters import (
@@ -25,7 +26,7 @@ from otelbridge.sinks.otlp_exporters import (
     protocol_of,
 )
 from otelbridge.sinks.otlp_logging import OTLPHandler, severity_number
-from otelbridge.sinks.otlp_trouble import Trouble, overhear, overheard
+from otelbridge.sinks.otlp_trouble import overhear, overheard
 
 PROTOCOLS = ["grpc", "http/protobuf", "http/json"]
 
@@ -34,25 +35,24 @@ PROTOCOLS = ["grpc", "http/protobuf", "http/json"]
 def sending(receiver: OTLPReceiver, protocol: str, **settings: Any) -> Iterator[logging.Logger]:
     """Make a logger whose records are sent; all have been when the block is left."""
     from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits
-    from opentelemetry.sdk._logs.export import LogRecordExportResult
     from opentelemetry.sdk.resources import Resource
 
+    from otelbridge.delivery.assembly import make_delivery
     from otelbridge.pipeline import LogProcessor
     from otelbridge.sinks.otlp import OTLPDestination
     from otelbridge.sinks.otlp_trouble import TroubleReport
-    from otelbridge.sinks.queue import BatchQueue
 
     options = read_settings(
-        {}, otlp_protocol=protocol, otlp_endpoint=receiver.endpoint(protocol), **settings
+        os.environ, otlp_protocol=protocol, otlp_endpoint=receiver.endpoint(protocol), **settings
     )
     destination = OTLPDestination("logs", options, TroubleReport())
-    queue = BatchQueue(destination, LogRecordExportResult.SUCCESS, delay=0.05)
+    delivery = make_delivery("logs", destination, options, "otlp", lambda: "test", lambda: 1)
     provider = LoggerProvider(
         resource=Resource({"service.name": "test"}),
         shutdown_on_exit=False,
         log_record_limits=LogRecordLimits(max_log_record_attributes=LogRecordLimits.UNSET),
     )
-    provider.add_log_record_processor(LogProcessor(queue))
+    provider.add_log_record_processor(LogProcessor(delivery))
     handler = OTLPHandler(provider)
     logger = logging.getLogger(f"sending.{protocol}")
     logger.setLevel(1)
@@ -62,12 +62,12 @@ def sending(receiver: OTLPReceiver, protocol: str, **settings: Any) -> Iterator[
     capture.install([], logging.INFO)
     try:
         yield logger
-        assert queue.flush(20)
+        assert delivery.flush(20)
     finally:
         capture.remove()
         logger.removeHandler(handler)
-        queue.close()
-        queue.wait_closed(5)
+        delivery.close()
+        delivery.wait_closed(5)
         destination.close()
 
 
@@ -275,8 +275,6 @@ def test_a_signals_own_protocol_and_headers_win(monkeypatch: pytest.MonkeyPatch)
 def test_a_destination_that_is_busy_gets_the_batch_until_it_takes_it(
     otlp_receiver: OTLPReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The stock exporter gives up each time before it would try again itself.
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.5")
     otlp_receiver.status = 503
     with sending(otlp_receiver, "http/protobuf") as logger:
         logger.info("patient")
@@ -303,22 +301,43 @@ def test_a_destination_that_is_away_gets_the_batch_when_it_is_back(
     assert bodies == ["away 0", "away 1", "away 2"]
 
 
-def test_a_refused_batch_is_given_up_and_named_with_its_reason(
+def test_what_nobody_may_send_is_kept_until_somebody_may(
     otlp_receiver: OTLPReceiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     otlp_receiver.status = 401
+    with sending(otlp_receiver, "http/protobuf") as logger:
+        logger.info("without the token")
+        otlp_receiver.wait_for(lambda it: it.headers)
+        otlp_receiver.status = 200
+    assert [log.item.body.string_value for log in otlp_receiver.logs] == ["without the token"]
+    first, second = ours(caplog)
+    assert first.startswith(
+        f"cannot send telemetry to {otlp_receiver.http}/v1/logs: HTTP 401 Unauthorized"
+    )
+    assert "OTEL_EXPORTER_OTLP_HEADERS" in first
+    assert second == f"telemetry reaches {otlp_receiver.http}/v1/logs again"
+
+
+def test_what_will_never_be_taken_is_given_up_and_named_with_its_reason(
+    otlp_receiver: OTLPReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    otlp_receiver.status = 400
     with sending(otlp_receiver, "http/protobuf") as logger:
         logger.info("refused")
     otlp_receiver.status = 200
     with sending(otlp_receiver, "http/protobuf") as logger:
         logger.info("taken")
     assert [log.item.body.string_value for log in otlp_receiver.logs] == ["taken"]
-    [line] = [
-        record.getMessage() for record in caplog.records if record.name.startswith("otelbridge")
+    assert ours(caplog) == [
+        (
+            f"telemetry was not taken by {otlp_receiver.http}/v1/logs: HTTP 400 Bad Request; "
+            "lost: 1 logs"
+        )
     ]
-    assert line.startswith(f"telemetry was not taken by {otlp_receiver.http}/v1/logs: HTTP 401")
-    assert "OTEL_EXPORTER_OTLP_HEADERS" in line
-    assert line.endswith("; lost: 1 logs")
+
+
+def ours(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if "otelbridge" in record.name]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -337,75 +356,8 @@ def test_a_record_too_large_for_the_destination_does_not_take_the_others_with_it
     assert sorted(bodies) == sorted(f"small {number}" for number in range(40))
 
 
-def stock_record(message: str, *arguments: Any) -> logging.LogRecord:
-    return logging.LogRecord("opentelemetry", logging.ERROR, "", 0, message, arguments, None)
-
-
-class Code(enum.Enum):
-    UNAVAILABLE = 14
-    UNAUTHENTICATED = 16
-
-
-@pytest.mark.parametrize(
-    ("records", "trouble"),
-    [
-        ([], Trouble("for an unknown reason", False)),
-        (
-            [
-                stock_record(
-                    "Transient error %s encountered while exporting %s batch, retrying in %.2fs.",
-                    "HTTPConnectionPool(... [Errno 111] Connection refused'))",
-                    "logs",
-                    1.0,
-                ),
-                stock_record(
-                    "Failed to export %s batch due to timeout, max retries or shutdown.", "logs"
-                ),
-            ],
-            Trouble("Connection refused", True),
-        ),
-        (
-            [
-                stock_record(
-                    "Failed to export %s batch code: %s, reason: %s", "logs", 400, "Bad Request"
-                )
-            ],
-            Trouble("HTTP 400 Bad Request", False),
-        ),
-        (
-            [
-                stock_record(
-                    "Failed to export %s to %s, error code: %s, error details: %s",
-                    "logs",
-                    "h:1",
-                    Code.UNAVAILABLE,
-                    "failed to connect: Connection refused (111)",
-                )
-            ],
-            Trouble("UNAVAILABLE: Connection refused", True),
-        ),
-        (
-            [
-                stock_record(
-                    "Failed to export %s to %s, error code: %s, error details: %s",
-                    "logs",
-                    "h:1",
-                    Code.UNAUTHENTICATED,
-                    "who are you",
-                )
-            ],
-            Trouble("UNAUTHENTICATED: who are you", False),
-        ),
-    ],
-)
-def test_what_the_exporters_log_is_understood(
-    records: list[logging.LogRecord], trouble: Trouble
-) -> None:
-    assert Trouble.from_records(records) == trouble
-
-
 def test_only_what_is_logged_while_sending_is_overheard() -> None:
-    record = stock_record("anything")
+    record = logging.makeLogRecord({"msg": "anything"})
     assert not overhear(record)
     with overheard() as said:
         assert overhear(record)

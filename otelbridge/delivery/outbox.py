@@ -1,0 +1,171 @@
+"""Encoded payloads between the thread that encodes and the one that sends.
+
+While the destination answers at once they are only in memory. One that has waited longer than a
+flush interval goes to the spool, with all behind it, and until the spool is empty all others too:
+so their order is kept, and killing the process costs no more than what is younger than that.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from otelbridge.delivery.payload import DeliveredSignal, Payload
+from otelbridge.delivery.spool import Entry, PayloadStore, SpoolError
+
+
+@dataclass(slots=True)
+class Item:
+    """A payload that waits.
+
+    Attributes:
+        since: when it came, on the monotonic clock.
+        entry: where it is in the spool, if it is there.
+        again: whether it was taken from the spool to be sent.
+    """
+
+    payload: Payload
+    since: float
+    entry: Entry | None = None
+    again: bool = False
+
+
+class Outbox:
+    """Payloads of one destination and signal, in memory or in the spool."""
+
+    def __init__(
+        self,
+        open_store: Callable[[], PayloadStore],
+        patience: float,
+        spooled: Callable[[int], None],
+    ) -> None:
+        """Start empty; the spool is opened when it is first needed.
+
+        Args:
+            open_store: opens the spool.
+            patience: seconds that a payload may be in memory only.
+            spooled: told how many records were written to the spool.
+        """
+        self._open_store = open_store
+        self._patience = patience
+        self._spooled = spooled
+        self._store: PayloadStore | None = None
+        self._memory: deque[Item] = deque()
+        self._sequence = 0
+        self._lock = threading.RLock()
+
+    @property
+    def spool_records(self) -> int:
+        """How many records are in the spool."""
+        return 0 if self._store is None else self._store.records
+
+    @property
+    def spool_bytes(self) -> int:
+        """How many bytes they take."""
+        return 0 if self._store is None else self._store.size
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._memory and not self.spool_records
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether nothing is in memory only."""
+        return not self._memory
+
+    def put(self, signal: DeliveredSignal, count: int, body: bytes) -> None:
+        """Take ``count`` records, encoded as ``body``."""
+        with self._lock:
+            self._sequence += 1
+            payload = Payload(signal, count, body, self._sequence)
+            self._memory.append(Item(payload, time.monotonic()))
+            if self.spool_records:
+                self.keep()
+
+    def next(self) -> Item | None:
+        """Return the oldest payload, the same one until it is done."""
+        with self._lock:
+            if self._memory:
+                return self._memory[0]
+            entry = None if self._store is None else self._store.next()
+            return None if entry is None else Item(entry.payload, 0.0, entry, again=True)
+
+    def done(self, item: Item) -> bool:
+        """Forget a payload.
+
+        Returns:
+            Whether it was still here; otherwise it has been counted as dropped.
+        """
+        with self._lock:
+            if item.entry is not None:
+                return self._store is not None and self._store.done(item.entry)
+            if self._memory and self._memory[0] is item:
+                self._memory.popleft()
+                return True
+            return False
+
+    def overdue(self) -> float | None:
+        """Return the seconds until something is too old to be in memory only.
+
+        Waits for nobody, so that it may be asked for while the program's threads are held up.
+        """
+        try:
+            return self._memory[0].since + self._patience - time.monotonic()
+        except IndexError:
+            return None
+
+    def keep(self) -> None:
+        """Write what is in memory to the spool."""
+        with self._lock:
+            while self._memory:
+                item = self._memory[0]
+                try:
+                    item.entry = self._opened().append(item.payload)
+                except SpoolError:
+                    # It stays in memory for now; the spool says itself what is wrong.
+                    item.since = time.monotonic()
+                    return
+                self._memory.popleft()
+                self._spooled(item.payload.count)
+
+    def adopt(self) -> int:
+        """Take over what ended processes left; returns how many records that were."""
+        with self._lock:
+            return self._opened().adopt()
+
+    def close(self) -> int:
+        """Write everything to the spool and let go of it.
+
+        Returns:
+            How many records are on disk for the next process.
+        """
+        with self._lock:
+            if self._memory:
+                self.keep()
+            self._memory.clear()
+            store, self._store = self._store, None
+            if store is None:
+                return 0
+            store.close()
+            return store.kept
+
+    def change_threading(self) -> None:
+        """Make the lock anew; what waits stays."""
+        self._lock = threading.RLock()
+
+    def start_afresh(self) -> None:
+        """Forget what belongs to the parent process, in the child after a fork."""
+        self._lock = threading.RLock()
+        self._memory.clear()
+        self._sequence = 0
+        if self._store is not None:
+            self._store.start_afresh()
+
+    def _opened(self) -> PayloadStore:
+        if self._store is None:
+            self._store = self._open_store()
+        return self._store

@@ -1,0 +1,74 @@
+"""Records on their way from the program's threads to the one that encodes them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+# What a record whose size cannot be told is taken to have, in bytes.
+_UNKNOWN_BYTES: Final = 1000
+
+
+class RecordQueue:
+    """Records as they are, bounded in number and bytes; the oldest make room.
+
+    It has no lock: whoever uses it holds one.
+    """
+
+    def __init__(self, *, capacity: int, max_bytes: int, weigh: Callable[[Any], int]) -> None:
+        """Make an empty queue.
+
+        Args:
+            capacity: how many records are kept.
+            max_bytes: how many bytes of records are kept; a larger one is kept alone.
+            weigh: tells about how many bytes a record takes.
+        """
+        self._capacity = max(1, capacity)
+        self._max_bytes = max_bytes
+        self._weigh = weigh
+        self._records: deque[tuple[Any, int]] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the records take."""
+        return self._bytes
+
+    def put(self, record: Any) -> int:
+        """Take a record.
+
+        Returns:
+            How many made room for it and are lost.
+        """
+        try:
+            weight = self._weigh(record)
+        except Exception:
+            # What a record holds must not keep it from being taken.
+            weight = _UNKNOWN_BYTES
+        self._records.append((record, weight))
+        self._bytes += weight
+        lost = 0
+        while len(self._records) > self._capacity or (
+            self._bytes > self._max_bytes and len(self._records) > 1
+        ):
+            self._pop()
+            lost += 1
+        return lost
+
+    def take(self, count: int) -> list[Any]:
+        """Take out the oldest records, at most ``count``."""
+        return [self._pop() for _ in range(min(count, len(self._records)))]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._records.clear()
+        self._bytes = 0
+
+    def _pop(self) -> Any:
+        record, weight = self._records.popleft()
+        self._bytes -= weight
+        return record

@@ -1,0 +1,372 @@
+"""Delivery of one signal's records to one destination: two threads, and the promises they keep.
+
+One thread takes what the program's threads have queued, every flush interval, and encodes it. The
+other sends. So records get out of the program's memory and, if need be, into the spool, also while
+a sending hangs.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+from otelbridge.delivery import answer as answers
+from otelbridge.delivery.answer import Answer
+from otelbridge.delivery.counters import Counters, Snapshot
+from otelbridge.delivery.outbox import Item, Outbox
+from otelbridge.delivery.payload import DeliveredSignal
+from otelbridge.delivery.queue import RecordQueue
+from otelbridge.delivery.timing import Backoff, Deadline
+
+if TYPE_CHECKING:
+    from otelbridge.delivery.spool import Dropped, PayloadStore
+    from otelbridge.sinks.destination import Destination
+
+DEFAULT_BATCH_SIZE: Final = 512
+# How often the spool is searched for what processes left that have ended.
+ADOPT_SECONDS: Final = 5.0
+# What encoding and writing the last records may take beyond the time allowed for sending them.
+_KEEP_SECONDS: Final = 1.0
+
+
+class _Life:
+    """The threads of a delivery in one process, from their start to their end."""
+
+    def __init__(self) -> None:
+        # A lock that may be taken again by its holder: a signal handler or a destructor that logs
+        # comes by in the middle of anything.
+        self.changed = threading.Condition(threading.RLock())
+        self.threads: list[threading.Thread] = []
+        self.started = self.offered = self.gathered = self.over = False
+
+
+class Delivery:
+    """Takes records from any thread and sees to it that each arrives, or is counted as dropped.
+
+    Its threads start with the first record, in the process that made it: too early they would be
+    where gevent patches the process afterwards, and missing where a server forks without telling
+    Python.
+    """
+
+    def __init__(
+        self,
+        signal: DeliveredSignal,
+        destination: Destination,
+        counters: Counters,
+        open_store: Callable[[Dropped], PayloadStore],
+        *,
+        delay: float,
+        capacity: int,
+        max_bytes: int,
+        weigh: Callable[[Any], int],
+        batch_size: int = DEFAULT_BATCH_SIZE,
+    ) -> None:
+        """Prepare; nothing is started or opened before the first record.
+
+        Args:
+            signal: what the records are.
+            destination: where they go.
+            counters: what becomes of them.
+            open_store: opens the spool, which tells what it drops to the function it is given.
+            delay: seconds that a record may wait for others, and a sending for its answer before
+                what is sent is written to the spool.
+            capacity: how many records are kept before they are encoded.
+            max_bytes: how many bytes of these are kept; for both, the oldest make room.
+            weigh: tells about how many bytes a record takes.
+            batch_size: how many records are sent at once; so many are sent without delay.
+        """
+        self.signal = signal
+        self.destination = destination
+        self.counters = counters
+        self._delay = delay
+        self._batch_size = max(1, min(batch_size, capacity))
+        self._queue = RecordQueue(capacity=capacity, max_bytes=max_bytes, weigh=weigh)
+        self._outbox = Outbox(lambda: open_store(self._drop), delay, counters.spool)
+        self._unsaid = 0
+        self._hurry = self._asked = self._closed = False
+        self._pid = os.getpid()
+        self._life = _Life()
+
+    def put(self, record: Any) -> None:
+        """Take a record; never waits for the destination or a disk, and never raises."""
+        if self._pid != os.getpid():
+            self.start_afresh()
+        life = self._life
+        with life.changed:
+            self.counters.accept()
+            if self._closed:
+                self.counters.drop(1, answers.ENDED)
+                return
+            lost = self._queue.put(record)
+            if lost:
+                # Said by the thread that encodes: nothing is logged on the program's threads.
+                self.counters.drop(lost, answers.QUEUE_FULL)
+                self._unsaid += lost
+            waiting = len(self._queue)
+            if not life.started:
+                self._start(life)
+            if waiting == 1 or waiting == self._batch_size:
+                life.changed.notify_all()
+
+    def flush(self, timeout: float) -> bool:
+        """Send without delay what has been taken so far.
+
+        Args:
+            timeout: seconds this may take.
+
+        Returns:
+            Whether it was all sent or given up in time.
+        """
+        if self._pid != os.getpid():
+            self.start_afresh()
+        life = self._life
+        with life.changed:
+            accepted = self.counters.accepted
+            self._hurry = self._asked = True
+            self._ensure_started(life)
+            return life.changed.wait_for(lambda: self.counters.settled >= accepted, timeout)
+
+    def close(self) -> None:
+        """Take nothing more; have what is left sent without delay, and the threads end."""
+        if self._pid != os.getpid():
+            self.start_afresh()
+        life = self._life
+        with life.changed:
+            self._closed = True
+            self._ensure_started(life)
+
+    def wait_closed(self, timeout: float) -> int:
+        """Wait for the end that :meth:`close` asked for; what is left then goes to the spool.
+
+        Args:
+            timeout: seconds that sending may take.
+
+        Returns:
+            How many records are on disk for the next process. What is in memory is given up.
+        """
+        deadline = Deadline(timeout)
+        life = self._life
+        if not life.started:
+            # The interpreter lets no thread start any more.
+            self._gather_rest()
+            while deadline.remaining() and self._send_next() is None:
+                pass
+        for thread in life.threads[:1]:
+            thread.join(deadline.remaining() + _KEEP_SECONDS)
+        for thread in life.threads[1:]:
+            thread.join(deadline.remaining())
+        with life.changed:
+            life.over = True
+            life.changed.notify_all()
+            self._queue.clear()
+        kept = self._outbox.close()
+        lost = self.counters.waiting - kept
+        if lost > 0:
+            self._drop(lost, answers.ENDED)
+        return kept
+
+    def keep(self, timeout: float) -> None:
+        """Write what is in memory to the spool, for a process that is about to be replaced.
+
+        Args:
+            timeout: seconds this may take.
+        """
+        if self._pid == os.getpid() and self._life.started:
+            self._gather_rest()
+            self._outbox.keep()
+
+    def snapshot(self) -> Snapshot:
+        """Return what became of the records of this process so far."""
+        outbox = self._outbox
+        return self.counters.snapshot(outbox.spool_records, outbox.spool_bytes)
+
+    def change_threading(self) -> None:
+        """Make new threads and locks, of whatever kind ``threading`` has then; keep the records.
+
+        For when gevent is about to patch the process.
+        """
+        life = self._life
+        with life.changed:
+            life.over = True
+            life.changed.notify_all()
+        for thread in life.threads:
+            thread.join(1.0)
+        self._outbox.change_threading()
+        self.counters.change_threading()
+        self._life = _Life()
+
+    def start_afresh(self) -> None:
+        """Forget what belongs to the parent process, in the child after a fork."""
+        self._pid = os.getpid()
+        self._queue.clear()
+        self._outbox.start_afresh()
+        self.counters.start_afresh()
+        self._unsaid = 0
+        self._hurry = self._asked = False
+        self._life = _Life()
+
+    # --- threads --------------------------------------------------------------------------------
+
+    def _ensure_started(self, life: _Life) -> None:
+        """Have threads at work if there is work; the lock is held."""
+        if not life.started and len(self._queue):
+            self._start(life)
+        life.changed.notify_all()
+
+    def _start(self, life: _Life) -> None:
+        name = f"otelbridge-{self.signal}"
+        for run, suffix in ((self._gather, ""), (self._send, "-sender")):
+            thread = threading.Thread(target=run, args=(life,), name=name + suffix, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # The interpreter is shutting down and lets no thread start.
+                return
+            life.threads.append(thread)
+        life.started = True
+
+    def _gather(self, life: _Life) -> None:
+        """Encode what is queued, every flush interval."""
+        with suppress_instrumentation():
+            while self._wait_for_records(life):
+                with life.changed:
+                    batch = [] if life.over else self._queue.take(self._batch_size)
+                    unsaid, self._unsaid = self._unsaid, 0
+                self._hand_over(batch)
+                overdue = self._outbox.overdue()
+                if overdue is not None and overdue <= 0:
+                    self._outbox.keep()
+                if unsaid:
+                    self.destination.dropped(unsaid, answers.QUEUE_FULL)
+                with life.changed:
+                    life.offered = True
+                    life.changed.notify_all()
+            with life.changed:
+                life.gathered = True
+                life.changed.notify_all()
+
+    def _wait_for_records(self, life: _Life) -> bool:
+        """Wait for a batch or an overdue payload; returns whether to go on."""
+        since = None
+        with life.changed:
+            while not life.over:
+                overdue = self._outbox.overdue()
+                due = None
+                if len(self._queue):
+                    since = time.monotonic() if since is None else since
+                    due = since + self._delay - time.monotonic()
+                    if self._hurry or self._closed or len(self._queue) >= self._batch_size:
+                        return True
+                else:
+                    self._hurry, since = False, None
+                    if self._closed and overdue is None:
+                        return False
+                waits = [wait for wait in (overdue, due) if wait is not None]
+                if waits and min(waits) <= 0:
+                    return True
+                life.changed.wait(min(waits) if waits else None)
+            return False
+
+    def _send(self, life: _Life) -> None:
+        """Send what is encoded, and what is in the spool."""
+        backoff = Backoff()
+        adopt = 0.0
+        with suppress_instrumentation():
+            while not life.over:
+                if time.monotonic() >= adopt:
+                    self.counters.adopt(self._outbox.adopt())
+                    adopt = time.monotonic() + ADOPT_SECONDS
+                gathered = life.gathered
+                if self._outbox.is_empty:
+                    if gathered:
+                        return
+                    with life.changed:
+                        if not (life.offered or life.over or life.gathered):
+                            life.changed.wait(max(0.0, adopt - time.monotonic()))
+                        life.offered = False
+                    continue
+                answer = self._send_next(life)
+                if answer is None:
+                    backoff.reset()
+                elif self._closed:
+                    # What is in the spool is for the next process.
+                    return
+                else:
+                    self._pause(life, backoff.next(answer.pause), answer.pause is None)
+
+    def _pause(self, life: _Life, seconds: float, may_hurry: bool) -> None:
+        """Wait before the next attempt; a flush cuts it short if the destination did not ask."""
+        with life.changed:
+            self._asked = False
+            life.changed.wait_for(
+                lambda: life.over or self._closed or (may_hurry and self._asked), seconds
+            )
+
+    # --- what they do ---------------------------------------------------------------------------
+
+    def _gather_rest(self) -> None:
+        while len(self._queue):
+            with self._life.changed:
+                batch = self._queue.take(self._batch_size)
+            self._hand_over(batch)
+
+    def _hand_over(self, batch: list[Any]) -> None:
+        """Encode records and put them where they are sent from."""
+        if not batch:
+            return
+        body, count = self._encode(batch)
+        if count:
+            self._outbox.put(self.signal, count, body)
+
+    def _encode(self, batch: list[Any]) -> tuple[bytes, int]:
+        try:
+            return self.destination.encode(batch), len(batch)
+        except Exception as error:
+            if len(batch) == 1:
+                self._drop(1, answers.UNENCODABLE, f"{type(error).__name__}: {error}")
+                return b"", 0
+        # One record must not take the others with it.
+        parts = [self._encode([record]) for record in batch]
+        return b"".join(body for body, _ in parts), sum(count for _, count in parts)
+
+    def _send_next(self, life: _Life | None = None) -> Answer | None:
+        """Send the oldest payload.
+
+        Returns:
+            The destination's answer if that is to be sent again, else ``None``.
+        """
+        item = self._outbox.next()
+        if item is None:
+            return None
+        answer = self.destination.deliver(item.payload)
+        if life is not None and life.over:
+            # The end, or a fork, came first; what was sent is in the spool and recognised there.
+            return None
+        if answer.later:
+            self._outbox.keep()
+            self.destination.waiting(answer)
+            return answer
+        self._settle(item, answer)
+        return None
+
+    def _settle(self, item: Item, answer: Answer) -> None:
+        if self._outbox.done(item):
+            count = item.payload.count
+            dropped = min(answer.dropped, count)
+            self.counters.settle(count - dropped, dropped, answer.cause, again=item.again)
+            if dropped:
+                self.destination.dropped(dropped, answer.reason)
+        self.destination.recovered()
+        with self._life.changed:
+            self._life.changed.notify_all()
+
+    def _drop(self, count: int, cause: str, reason: str = "") -> None:
+        self.counters.drop(count, cause)
+        self.destination.dropped(count, reason or cause)
+        with self._life.changed:
+            self._life.changed.notify_all()

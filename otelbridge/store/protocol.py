@@ -152,7 +152,11 @@ class MetricSeries:
 
 @dataclass(slots=True)
 class StoreStats:
-    """What the Pipeline page shows of the store."""
+    """What the Pipeline page shows of the store.
+
+    Attributes:
+        refusing: why nothing can be stored now, in one line; empty while it can.
+    """
 
     logs: int
     spans: int
@@ -166,6 +170,7 @@ class StoreStats:
     retention_seconds: float
     retention_bytes: int
     location: str
+    refusing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -292,4 +292,5 @@ class SQLiteStore:
             retention_seconds=self.retention,
             retention_bytes=self.retention_bytes,
             location=str(self.path),
+            refusing=writer.refusing if writer else "",
         )

@@ -6,6 +6,7 @@ import asyncio
 import collections
 import contextlib
 import logging
+import shutil
 import sqlite3
 import threading
 import time
@@ -31,6 +32,9 @@ _GROUP_RECORDS = 4_000
 _GROUP_BYTES = 8 * 2**20
 # Damage that is found again so soon after a new file was begun lies elsewhere: in the disk, say.
 _LEAST_BETWEEN_FILES = 600.0
+
+# About what a small commit adds to the log ahead of the file.
+_COMMIT_BYTES = 64 * 2**10
 
 T = TypeVar("T")
 
@@ -88,6 +92,8 @@ class Writer:
         self._restoring: collections.deque[_Restoring] = collections.deque()
         self._suspicion = ""
         self._began_anew = -_LEAST_BETWEEN_FILES
+        self._refused = 0
+        self._refusing_since = 0.0
         self._waiting_bytes = 0
         self._wake = threading.Condition()
         self._stopping = False
@@ -95,6 +101,8 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="otelbridge-store", daemon=True)
         self.pending = 0
         self.duplicates = 0
+        # Why batches are refused now, in one line; empty while they are stored.
+        self.refusing = ""
 
     def start(self) -> None:
         """Start the thread."""
@@ -252,6 +260,8 @@ class Writer:
                     connection.execute("ROLLBACK")
             raise
         self._inserter.committed()
+        if self.refusing:
+            self._accepts_again()
         return added
 
     def _restore(self, item: _Restoring) -> None:
@@ -288,13 +298,33 @@ class Writer:
     def _refusal(self, error: Exception) -> StoreUnavailableError:
         text = str(error)
         if "locked" in text or "busy" in text:
-            return StoreUnavailableError(f"the store is locked by another program: {text}", 1.0)
-        # After an I/O error SQLite's own picture of the file may be wrong: begin anew.
-        self._broken = True
-        if "full" in text:
-            return StoreUnavailableError(f"no room to store records: {text}", 10.0)
-        _log.error("the store %s cannot be written: %s", self._path, text)
-        return StoreUnavailableError(f"the store cannot be written: {text}", 5.0)
+            refusal = StoreUnavailableError(f"the store is locked by another program: {text}", 1.0)
+        else:
+            # After an I/O error SQLite's own picture of the file may be wrong: begin anew.
+            self._broken = True
+            if "full" in text or _is_full(self._path):
+                refusal = StoreUnavailableError(
+                    f"no room to store records in {self._path.parent}: {text}", 5.0
+                )
+            else:
+                refusal = StoreUnavailableError(f"the store cannot be written: {text}", 5.0)
+        if not self.refusing:
+            # Once for all that are refused until it can be written again.
+            self._refusing_since = time.monotonic()
+            _log.error("%s; senders are told to try again, and reading goes on", refusal)
+        self.refusing = str(refusal)
+        self._refused += 1
+        return refusal
+
+    def _accepts_again(self) -> None:
+        _log.warning(
+            "the store %s is written again, after %.0f s in which %d writes were refused",
+            self._path,
+            time.monotonic() - self._refusing_since,
+            self._refused,
+        )
+        self.refusing = ""
+        self._refused = 0
 
     def _reconnect(self) -> None:
         fresh = reopen_file(self._path, self._expiry.log_bytes)
@@ -318,9 +348,10 @@ class Writer:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
             self._expiry.postpone()
-            # What SQLite says is enough for its own errors; any other is a fault of ours.
-            ours = not isinstance(error, sqlite3.Error)
-            _log.warning("old records could not be removed: %s", error, exc_info=ours)
+            if not (self.refusing and _is_systems(error)):
+                # What SQLite says is enough for its own errors; any other is a fault of ours.
+                ours = not isinstance(error, sqlite3.Error)
+                _log.warning("old records could not be removed: %s", error, exc_info=ours)
         if self._expiring:
             with self._wake:
                 if self._expiry.seconds_until_due() > 0:
@@ -342,6 +373,14 @@ def _is_systems(error: BaseException) -> bool:
         isinstance(error, (sqlite3.OperationalError, sqlite3.InternalError, MemoryError))
         or type(error) is sqlite3.DatabaseError
     )
+
+
+def _is_full(path: Path) -> bool:
+    """Whether less room is left than a commit takes; SQLite says "disk I/O error" then, too."""
+    try:
+        return shutil.disk_usage(path.parent).free < _COMMIT_BYTES
+    except OSError:
+        return False
 
 
 def _answer(group: Sequence[_Waiting], answers: Sequence[Arrivals | StoreError]) -> None:

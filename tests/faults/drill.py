@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import ssl
@@ -13,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tests.faults.destinations import (
     SIGNALS,
@@ -29,6 +28,8 @@ from tests.faults.outcome import Asked, Outcome, compare
 from tests.faults.server import OURS, Server, Setup, requests
 from tests.testbed import collector_process, elasticsearch_server
 
+# When nothing has arrived for so long, nothing will: longer than any pause between attempts.
+QUIET_SECONDS = 20.0
 # A certificate and its key.
 Pair = tuple[Path, Path]
 
@@ -54,16 +55,17 @@ class Form:
     records: int = 10
 
     @classmethod
-    def from_environ(cls) -> Form:
-        """The short form, or one whose fault lasts ``OTELBRIDGE_FAULT_SECONDS``."""
-        seconds = float(os.environ.get("OTELBRIDGE_FAULT_SECONDS") or cls.fault)
-        longer = seconds > cls.fault
-        return cls(
-            healthy=20.0 if longer else cls.healthy,
-            fault=seconds,
-            after=10.0 if longer else cls.after,
-            settle=180.0 if longer else cls.settle,
-        )
+    def of(cls, seconds: float | None = None, **others: Any) -> Form:
+        """The short form, or a longer one whose fault lasts so many seconds.
+
+        Args:
+            seconds: ``OTELBRIDGE_FAULT_SECONDS`` by default.
+        """
+        if seconds is None:
+            seconds = float(os.environ.get("OTELBRIDGE_FAULT_SECONDS") or cls.fault)
+        if seconds <= cls.fault:
+            return cls(fault=seconds, **others)
+        return cls(healthy=20.0, fault=seconds, after=10.0, settle=180.0, **others)
 
 
 class Run:
@@ -215,17 +217,21 @@ class Run:
                     waited.discard(answer["pid"])
 
     def _settle(self, asked: Asked, seconds: float) -> bool:
-        """Wait until every number is stored; whether that was so in time."""
+        """Wait until every number is stored, or nothing more comes; whether all are there."""
         sent = asked.numbers(answered=True).keys()
-        deadline = time.monotonic() + seconds
+        now = time.monotonic()
+        deadline, quiet, before = now + seconds, now + QUIET_SECONDS, -1
         while True:
             missing = sum(
                 len(sent - {record.number for record in self.destination.stored(signal)})
                 for signal in SIGNALS
             )
+            now = time.monotonic()
+            if missing != before:
+                before, quiet = missing, now + QUIET_SECONDS
             if not missing:
                 return True
-            if time.monotonic() > deadline:
+            if now > min(deadline, quiet):
                 return False
             time.sleep(0.5)
 
@@ -284,9 +290,7 @@ def perform(
     drill: Drill, setup: Setup = OURS, form: Form | None = None, *, folder: Path
 ) -> Outcome:
     """Do a drill in an empty folder."""
-    outcome = Run(drill, setup, form or Form.from_environ(), folder).outcome()
-    (folder / "outcome.json").write_text(json.dumps({"line": outcome.line()}))
-    return outcome
+    return Run(drill, setup, form or Form.of(), folder).outcome()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -17,6 +17,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from otelbridge.elasticsearch import names
+from otelbridge.elasticsearch.arrival import stamp
 from otelbridge.elasticsearch.bulk_body import WrittenDocument, document_lines
 from otelbridge.elasticsearch.client import ElasticsearchError, explain, reason_of
 from otelbridge.elasticsearch.documents import Document, timestamp
@@ -280,9 +281,10 @@ class _Request:
 
 
 def _requests(documents: Sequence[AnyDocument], max_bytes: int) -> Iterator[_Request]:
-    request, size = _Request([], []), 0
+    request, size, now = _Request([], []), 0, time.time_ns()
     for document in documents:
-        lines = document_lines(document)
+        action, line = document_lines(document)
+        lines = action, stamp(action, line, now)
         added = len(lines[0]) + len(lines[1])
         if request.documents and size + added > max_bytes:
             yield request

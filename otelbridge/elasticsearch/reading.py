@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from otelbridge import schema
 from otelbridge.elasticsearch.documents import SPAN_KINDS, STATUS_CODES
+from otelbridge.elasticsearch.names import ARRIVAL_DELAY
 from otelbridge.model import Attributes, Json, LogRecord, Scope, Span, SpanEvent, SpanLink
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -18,7 +19,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 def read_log(source: Mapping[str, Any]) -> LogRecord:
     """Read a log's document."""
-    attributes = _attributes(source)
+    attributes = _sent_attributes(source)
     uid = _bytes(attributes.get(schema.RECORD_UID), 16)
     if uid is not None:
         attributes = {k: v for k, v in attributes.items() if k != schema.RECORD_UID}
@@ -71,7 +72,7 @@ def read_span(source: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = (
         trace_id=trace_id,
         span_id=span_id,
         name=_text(source.get("name")),
-        attributes=_attributes(source),
+        attributes=_sent_attributes(source),
         resource=_attributes(_object(source.get("resource"))),
         scope=_scope(source),
         parent_span_id=_bytes(source.get("parent_span_id"), 8),
@@ -124,6 +125,13 @@ def read_time(value: Any) -> int:
 def _attributes(source: Mapping[str, Any]) -> Attributes:
     found = source.get("attributes")
     return dict(found) if isinstance(found, dict) else {}
+
+
+def _sent_attributes(source: Mapping[str, Any]) -> Attributes:
+    """A record's attributes without the one that tells how late it was."""
+    found = _attributes(source)
+    found.pop(ARRIVAL_DELAY, None)
+    return found
 
 
 def _scope(source: Mapping[str, Any]) -> Scope:

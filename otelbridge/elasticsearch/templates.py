@@ -191,7 +191,8 @@ def _alias(path: str) -> Mapping:
     return {"type": "alias", "path": path}
 
 
-_ID: Final[Mapping] = {"type": "keyword"}
+# Longer than any that is one: kept, but not found.
+_ID: Final[Mapping] = {"type": "keyword", "ignore_above": LONGEST_TERM}
 _TIME: Final[Mapping] = {"type": "date_nanos"}
 
 # Numbers by the semantic conventions; a text in their place is found by its text.
@@ -306,6 +307,7 @@ def _attributes(**more: Mapping) -> Mapping:
         "priority": 30,
         "properties": {
             **{name: _number("long") for name in _WHOLE_NUMBERS},
+            names.ARRIVAL_DELAY: {"type": "double", "ignore_malformed": True},
             "exception.type": _keyword(),
             "exception.message": _text(),
             "exception.stacktrace": _text(),

@@ -33,6 +33,7 @@ _GROUP_BYTES = 8 * 2**20
 # Damage that is found again so soon after a new file was begun lies elsewhere: in the disk, say.
 _LEAST_BETWEEN_FILES = 600.0
 
+_COMPLAINT_SECONDS = 60.0
 # About what a small commit adds to the log ahead of the file.
 _COMMIT_BYTES = 64 * 2**10
 
@@ -94,6 +95,8 @@ class Writer:
         self._began_anew = -_LEAST_BETWEEN_FILES
         self._refused = 0
         self._refusing_since = 0.0
+        self._complained = False
+        self._complained_at = -_COMPLAINT_SECONDS
         self._waiting_bytes = 0
         self._wake = threading.Condition()
         self._stopping = False
@@ -308,23 +311,29 @@ class Writer:
                 )
             else:
                 refusal = StoreUnavailableError(f"the store cannot be written: {text}", 5.0)
+        now = time.monotonic()
         if not self.refusing:
-            # Once for all that are refused until it can be written again.
-            self._refusing_since = time.monotonic()
-            _log.error("%s; senders are told to try again, and reading goes on", refusal)
+            self._refusing_since = now
         self.refusing = str(refusal)
         self._refused += 1
+        # Once until it can be written again, and once a minute where that comes and goes.
+        if not self._complained and now - self._complained_at >= _COMPLAINT_SECONDS:
+            self._complained = True
+            self._complained_at = now
+            _log.error("%s; senders are told to try again, and reading goes on", refusal)
         return refusal
 
     def _accepts_again(self) -> None:
-        _log.warning(
-            "the store %s is written again, after %.0f s in which %d writes were refused",
-            self._path,
-            time.monotonic() - self._refusing_since,
-            self._refused,
-        )
+        if self._complained:
+            _log.warning(
+                "the store %s is written again, after %.0f s in which %d writes were refused",
+                self._path,
+                time.monotonic() - self._refusing_since,
+                self._refused,
+            )
         self.refusing = ""
         self._refused = 0
+        self._complained = False
 
     def _reconnect(self) -> None:
         fresh = reopen_file(self._path, self._expiry.log_bytes)

@@ -154,7 +154,8 @@ def _clear(error: Exception, timeout: float) -> ChannelError:
         return ChannelError(
             f"the mail server's certificate is not trusted: {error.verify_message}", failure="gone"
         )
-    if isinstance(error, TimeoutError):
+    # smtplib says of a read that timed out that the server was disconnected, and quotes it.
+    if isinstance(error, TimeoutError) or "timed out" in str(error):
         return ChannelError(f"no answer within {timeout:g} s")
     if isinstance(error, smtplib.SMTPServerDisconnected):
         return ChannelError("the mail server hung up")

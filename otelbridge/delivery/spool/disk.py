@@ -15,11 +15,13 @@ from otelbridge.delivery.payload import Payload
 from otelbridge.delivery.spool.folder import (
     SegmentName,
     become_owner,
+    journal_path,
     list_folder,
     lock_path,
     sync_folder,
 )
 from otelbridge.delivery.spool.frame import LARGEST_BODY, frame_bytes
+from otelbridge.delivery.spool.journaled import read_journal
 from otelbridge.delivery.spool.locks import Lock, take_lock
 from otelbridge.delivery.spool.segment import Segment
 from otelbridge.delivery.spool.store import DAMAGED, FULL, REMOVED, Dropped, Entry, SpoolError
@@ -27,6 +29,9 @@ from otelbridge.delivery.spool.store import DAMAGED, FULL, REMOVED, Dropped, Ent
 # A full spool gives up a segment at a time: not too much at once.
 LARGEST_SEGMENT: Final = 2**20
 _SEGMENTS: Final = 16
+# What is sent at once of a journal.
+_BATCH_RECORDS: Final = 512
+_BATCH_BYTES: Final = 2**20
 
 
 class Spool:
@@ -95,13 +100,9 @@ class Spool:
                 return Entry(payload, "")
             try:
                 self._make_room(needed)
-                segment = self._writable(needed)
-                offset = segment.append(payload, time.time_ns())
-                if self._sync:
-                    segment.sync()
+                return self._write(payload)
             except OSError as error:
                 raise self._error(error) from error
-            return Entry(payload, _key(segment), offset)
 
     def next(self) -> Entry | None:
         """Return the oldest payload, the same one until it is done.
@@ -233,6 +234,13 @@ class Spool:
 
     # --- what is written ------------------------------------------------------------------------
 
+    def _write(self, payload: Payload) -> Entry:
+        segment = self._writable(frame_bytes(payload))
+        offset = segment.append(payload, time.time_ns())
+        if self._sync:
+            segment.sync()
+        return Entry(payload, _key(segment), offset)
+
     def _writable(self, needed: int) -> Segment:
         """Return the segment that the next payload belongs into."""
         writing = self._writing
@@ -313,24 +321,47 @@ class Spool:
         adopted = 0
         try:
             # Listed now that nobody adds to it.
-            names = list_folder(self._folder).segments.get(owner, [])
-            if names:
+            listing = list_folder(self._folder)
+            for name in listing.segments.get(owner, []):
                 self._hold()
-            for name in names:
                 segment = Segment(self._folder, name)
                 segment.measure()
-                self._claim_found(segment)
+                segment.rename(replace(name, owner=self._owner))
+                self._segments[_key(segment)] = segment
                 adopted += segment.waiting
             self._segments = dict(sorted(self._segments.items()))
+            if owner in listing.journals:
+                adopted += self._adopt_journal(owner)
         except BaseException:
             lock.let_go()
             raise
         lock.remove()
         return adopted
 
-    def _claim_found(self, segment: Segment) -> None:
-        segment.rename(replace(segment.name, owner=self._owner))
-        self._segments[_key(segment)] = segment
+    def _adopt_journal(self, owner: str) -> int:
+        """Write behind everything else what a killed process had not come to write."""
+        path = journal_path(self._folder, owner)
+        signal, records = read_journal(path, int(owner.rpartition("-")[2], 16))
+        if records:
+            self._begin_segment()
+        for sequence, bodies in enumerate(_batches(records)):
+            payload = Payload(signal, len(bodies), b"".join(bodies), sequence)
+            self._write(payload)
+        path.unlink()
+        return len(records)
+
+
+def _batches(records: list[bytes]) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    for record in records:
+        if batch and (size + len(record) > _BATCH_BYTES or len(batch) == _BATCH_RECORDS):
+            yield batch
+            batch, size = [], 0
+        batch.append(record)
+        size += len(record)
+    if batch:
+        yield batch
 
 
 def _key(segment: Segment) -> str:

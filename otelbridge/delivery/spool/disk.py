@@ -126,7 +126,9 @@ class Spool:
                     # What was counted and is not found has been damaged.
                     self._drop(segment, DAMAGED)
                 else:
-                    self._shown = Entry(found.payload, _key(segment), found.header.offset)
+                    self._shown = Entry(
+                        found.payload, _key(segment), found.header.offset, kept=True
+                    )
             return self._shown
 
     def done(self, entry: Entry) -> bool:
@@ -239,7 +241,7 @@ class Spool:
         offset = segment.append(payload, time.time_ns())
         if self._sync:
             segment.sync()
-        return Entry(payload, _key(segment), offset)
+        return Entry(payload, _key(segment), offset, kept=True)
 
     def _writable(self, needed: int) -> Segment:
         """Return the segment that the next payload belongs into."""

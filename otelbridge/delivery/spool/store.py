@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from otelbridge.delivery.payload import Payload
@@ -29,11 +29,13 @@ class Entry:
         payload: what waits.
         place: the file, or whatever the spool knows it by.
         offset: where in it.
+        kept: whether it is where the next process finds it.
     """
 
     payload: Payload
     place: str
-    offset: int = field(default=0)
+    offset: int = 0
+    kept: bool = False
 
 
 class PayloadStore(Protocol):

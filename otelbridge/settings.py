@@ -281,6 +281,13 @@ class Settings:
         False,
         "write each record to a memory-mapped file at once, so that killing the process loses none",
     )
+    redact: str | None = _setting(
+        "OTELBRIDGE_REDACT",
+        parse_text,
+        None,
+        "more names whose values are secret, a comma list with * for any characters; passwords, "
+        "tokens, cookies and their like always are",
+    )
     audit_key: str | None = _setting(
         "OTELBRIDGE_AUDIT_KEY",
         parse_text,

@@ -5,28 +5,17 @@ from __future__ import annotations
 import logging
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote_plus
+
+from otelbridge.records.redaction import MASK, is_secret
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-MASK: Final = "***"
-
-_SECRET_NAME: Final = re.compile(
-    r"(?:^|[_.\-\[]|(?<=[a-z])(?=[A-Z]))"
-    r"(?i:token|password|passwd|pwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key"
-    r"|auth|authorization|credentials?|signature|sig|session|session[_-]?id|jwt)\]?$"
-)
 _USER_INFO: Final = re.compile(r"(?<=://)[^/?#@\s]+@")
 _PARAMETER_IN_TEXT: Final = re.compile(r"""(?<=[?&;])([^=&;\s"'<>]+)=([^&;\s"'<>]+)""")
 
 # Loggers of servers whose lines hold the request's address as the client sent it.
 ACCESS_LOGGERS: Final = frozenset({"werkzeug", "gunicorn.access"})
-
-
-def is_secret(name: str) -> bool:
-    """Tell whether a query parameter's value is a secret, by its name, percent-encoded or not."""
-    return _SECRET_NAME.search(unquote_plus(name)) is not None
 
 
 def redact_query(query: str) -> str:

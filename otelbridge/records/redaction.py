@@ -1,0 +1,193 @@
+"""Keeping secrets out of whatever leaves the process.
+
+By name: the value of a key, variable, header or query parameter that is called like a secret is
+written ``***``. By look: what is a secret wherever it stands in a text, such as a bearer's token, a
+password in an address or a card's number. ``OTELBRIDGE_REDACT`` adds names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from fnmatch import translate
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+MASK: Final = "***"
+
+# Of a name that is longer, so many of the last characters tell.
+_NAME_CHARS: Final = 100
+
+# The last word or words of a name. ``token_count`` is no secret, nor is ``author``.
+_LAST_WORDS: Final = (
+    r"(?:token|passw(?:or)?d|passwd|pwd|passphrase|passcode|secret|api[_-]?key|access[_-]?key"
+    r"|private[_-]?key|secret[_-]?key|auth|authori[sz]ation|credentials?|signature|sig|session"
+    r"|session[_-]?id|jwt|cookies?|card[_-]?(?:number|no)|cvv2?|cvc2?)"
+)
+_SECRET_NAME: Final = re.compile(
+    rf"(?:^|[^A-Za-z0-9]|(?<=[a-z0-9])(?=[A-Z]))(?i:{_LAST_WORDS})[\]\"']*$"
+)
+
+# --- what a text may hold -------------------------------------------------------------------------
+# A first look, for most texts hold nothing of the kind; substrings are found ten times as fast as
+# an expression that ignores case.
+_SUSPECT: Final = (
+    *(
+        "pass",
+        "pwd",
+        "secret",
+        "token",
+        "auth",
+        "apikey",
+        "api_key",
+        "api-key",
+        "access",
+        "private",
+    ),
+    *(
+        "credential",
+        "signature",
+        "sig=",
+        "session",
+        "jwt",
+        "cookie",
+        "bearer",
+        "cvv",
+        "cvc",
+        "card",
+    ),
+    *("@", "eyj"),
+)
+_DIGITS: Final = re.compile(r"[2-6]\d(?:[ -]?\d){11}")
+_USER_INFO: Final = re.compile(r"(?<=://)[^/?#@\s]{1,300}@")
+_BEARER: Final = re.compile(r"(?i:\b(bearer))(\s+)[\w.~+/=-]{8,}")
+_HEADER: Final = re.compile(
+    r"(?i:\b((?:proxy-)?authori[sz]ation|(?:set-)?cookie)(\"?'?\s*[:=]\s*))"
+    r"(?:\"[^\"\n]*\"|'[^'\n]*'|[^\r\n\"'},]+)"
+)
+_ASSIGNED: Final = re.compile(
+    # From where the name begins, or each of its characters would be tried as the first.
+    r"(?<![A-Za-z0-9_.\-\[\]])(?P<name>[A-Za-z0-9_.\-\[\]]+)"
+    r"(?P<between>\\?[\"']?\s{0,3}(?:=|:)\s{0,3})"
+    r"(?P<value>\\?\"[^\"\n]*\"|\\?'[^'\n]*'|[^\s,;&\"'<>{}()\[\]]+)"
+)
+_JWT: Final = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
+_PEM: Final = re.compile(
+    r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+)
+_CARD: Final = re.compile(r"(?<![\w.-])[2-6]\d(?:[ -]?\d){11,17}(?![\w-]|\.\d)")
+# "token: x" is most often a parser's complaint, "password: x" never is.
+_SECRET_AFTER_COLON: Final = re.compile(
+    r"(?i:passw(?:or)?d|passwd|pwd|passphrase|passcode|secret|api[_-]?key|access[_-]?key"
+    r"|private[_-]?key|cvv2?|cvc2?|card[_-]?(?:number|no))$"
+)
+
+
+@lru_cache(maxsize=4096)
+def is_secret(name: str) -> bool:
+    """Tell by its name whether a key, variable, header or query parameter holds a secret.
+
+    Args:
+        name: percent-encoded or not.
+    """
+    plain = unquote_plus(name)
+    return _SECRET_NAME.search(plain) is not None or _is_named(plain)
+
+
+def redact_text(text: str) -> str:
+    """Write ``***`` for the secrets in a text; in time linear in its length."""
+    lowered = text.lower()
+    if not any(map(lowered.__contains__, _SUSPECT)):
+        if _DIGITS.search(text) is not None:
+            text = _CARD.sub(_card, text)
+        return text if _also() is None else _ASSIGNED.sub(_assigned, text)
+    text = _USER_INFO.sub(f"{MASK}@", text)
+    text = _PEM.sub(rf"\1{MASK}\2", text)
+    text = _HEADER.sub(rf"\1\2{MASK}", text)
+    text = _BEARER.sub(rf"\1\2{MASK}", text)
+    text = _JWT.sub(MASK, text)
+    text = _ASSIGNED.sub(_assigned, text)
+    return _CARD.sub(_card, text)
+
+
+def redact_value(name: str, value: Any) -> Any:
+    """Write ``***`` for what is secret in plain JSON data.
+
+    Args:
+        name: the key it stands under; an empty one for none.
+        value: text, number, truth value, ``None``, or lists and string-keyed dicts of them.
+
+    Returns:
+        The data itself where nothing is secret, else a changed copy.
+    """
+    if value is None or value is True or value is False or value == "":
+        return value
+    if name and is_secret(name):
+        return MASK
+    if type(value) is str:
+        return redact_text(value)
+    if type(value) is dict:
+        changed = {key: redact_value(key, member) for key, member in value.items()}
+        return changed if _differs(value.values(), changed.values()) else value
+    if type(value) is list:
+        members = [redact_value("", member) for member in value]
+        return members if _differs(value, members) else value
+    return value
+
+
+def _differs(before: Any, after: Any) -> bool:
+    return any(one is not other for one, other in zip(before, after, strict=True))
+
+
+def _assigned(found: re.Match[str]) -> str:
+    name, between = found["name"][-_NAME_CHARS:], found["between"]
+    if not is_secret(name) or found["value"].strip("\\\"'") in {"", MASK, "None", "null"}:
+        return found[0]
+    quoted = between[0] in "\\\"'"
+    if ":" in between and not quoted and not _SECRET_AFTER_COLON.search(name):
+        return found[0]
+    value = found["value"]
+    quote = value[: 2 if value[0] == "\\" else 1] if value[0] in "\\\"'" else ""
+    return f"{found['name']}{between}{quote}{MASK}{quote}"
+
+
+def _card(found: re.Match[str]) -> str:
+    digits = [int(character) for character in found[0] if character.isdigit()]
+    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
+    return MASK if (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0 else found[0]
+
+
+# --- names of the user's --------------------------------------------------------------------------
+
+
+class _Names:
+    """The names that are secret besides the known ones."""
+
+    matches: Callable[[str], object] | None = None
+    read = False
+
+
+def redact_also(*names: str) -> None:
+    """Take more names for secrets, in this process from now on.
+
+    Args:
+        names: in any case, ``*`` for any characters; they replace those of ``OTELBRIDGE_REDACT``.
+    """
+    _Names.read = True
+    given = [name.strip() for name in names if name.strip()]
+    pattern = "|".join(f"(?:{translate(name)})" for name in given)
+    _Names.matches = re.compile(pattern, re.IGNORECASE).match if given else None
+    is_secret.cache_clear()
+
+
+def _also() -> Callable[[str], object] | None:
+    if not _Names.read:
+        redact_also(*os.environ.get("OTELBRIDGE_REDACT", "").split(","))
+    return _Names.matches
+
+
+def _is_named(name: str) -> bool:
+    matches = _also()
+    return matches is not None and matches(name) is not None

@@ -1,13 +1,16 @@
-"""An exception as text: its type, its message, and the whole of its traceback."""
+"""What a record says of an exception: type, message, traceback, and which error it is."""
 
 from __future__ import annotations
 
 import logging
-import traceback
-from types import TracebackType
 from typing import Any, Final, NamedTuple
 
+from otelbridge.records.fingerprint import fingerprint
+from otelbridge.records.own_code import own_code
+from otelbridge.records.tracebacks import cut_middle, entries, format_traceback, minimal_line
 from otelbridge.records.values import DEFAULT_MAX_CHARS, plain_text, text_of, type_name
+from otelbridge.records.variables import local_variables
+from otelbridge.schema import ERROR_VARIABLES, FINGERPRINT, TRACEBACK_CLEAN, TRACEBACK_MINIMAL
 
 # Where the texts are kept on a LogRecord, so that several sinks write one traceback once.
 EXCEPTION_ATTRIBUTE: Final = "_otelbridge_exception"
@@ -21,11 +24,40 @@ class ExceptionFields(NamedTuple):
             only a traceback's text is left of it.
         message: ``str(exception)``.
         stack_trace: the traceback as Python prints it, with causes, contexts, groups and notes.
+        fingerprint: the same for every occurrence of one error; empty where only a text is left.
+        clean: the traceback with the program's own frames only; empty where it has no others.
+        minimal: the error in one line.
+        variables: the local variables of its own frames, if they are wanted.
     """
 
     type: str
     message: str
     stack_trace: str
+    fingerprint: str = ""
+    clean: str = ""
+    minimal: str = ""
+    variables: tuple[dict[str, Any], ...] = ()
+
+    def attributes(self) -> dict[str, Any]:
+        """Name what is not told by the conventions' own fields, by :mod:`otelbridge.schema`."""
+        named = {
+            FINGERPRINT: self.fingerprint,
+            TRACEBACK_CLEAN: self.clean,
+            TRACEBACK_MINIMAL: self.minimal,
+            ERROR_VARIABLES: list(self.variables),
+        }
+        return {name: value for name, value in named.items() if value}
+
+
+class _Wanted:
+    """What this process tells of exceptions beyond the necessary."""
+
+    variables = False
+
+
+def tell_variables(wanted: bool) -> None:
+    """Tell the local variables of errors from now on, or no longer."""
+    _Wanted.variables = wanted
 
 
 def record_exception(
@@ -43,7 +75,7 @@ def record_exception(
     known = record.__dict__.get(EXCEPTION_ATTRIBUTE)
     if known is not None and known[0] == max_chars:
         return ExceptionFields(*known[1:])
-    described = exception_fields(record.exc_info, max_chars)
+    described = exception_fields(record.exc_info, max_chars, f"{record.module}:{record.funcName}")
     if described is None and record.exc_text:
         # A record that came through a queue or a socket has its traceback as text only.
         described = ExceptionFields("", "", cut_middle(text_of(record.exc_text), max_chars))
@@ -53,12 +85,15 @@ def record_exception(
     return described
 
 
-def exception_fields(exc_info: Any, max_chars: int = DEFAULT_MAX_CHARS) -> ExceptionFields | None:
+def exception_fields(
+    exc_info: Any, max_chars: int = DEFAULT_MAX_CHARS, origin: str = ""
+) -> ExceptionFields | None:
     """Describe an exception; never raises, in time linear in the text's length.
 
     Args:
         exc_info: an exception, or what ``sys.exc_info()`` returns.
         max_chars: the longest text of message and of traceback each.
+        origin: where it was logged, for one that was never raised.
 
     Returns:
         ``None`` for anything that holds no exception.
@@ -67,38 +102,16 @@ def exception_fields(exc_info: Any, max_chars: int = DEFAULT_MAX_CHARS) -> Excep
     if not isinstance(exception, BaseException):
         return None
     frames = exc_info[2] if isinstance(exc_info, tuple) else exception.__traceback__
+    own = own_code()
+    found = entries(frames, own)
+    full = format_traceback(exception, frames=frames, max_chars=max_chars, own=own)
+    clean = format_traceback(exception, "clean", frames=frames, max_chars=max_chars, own=own)
     return ExceptionFields(
         type_name(type(exception)),
         plain_text(text_of(exception), max_chars),
-        cut_middle(_stack_trace(exception, frames), max_chars),
+        full,
+        fingerprint(exception, found, origin),
+        clean if len(clean) < len(full) else "",
+        minimal_line(exception, found),
+        tuple(local_variables(found)) if _Wanted.variables else (),
     )
-
-
-def cut_middle(text: str, max_chars: int) -> str:
-    """Cut a text to ``max_chars`` by leaving out its middle, with a mark in its place.
-
-    Of a traceback the first lines say where the call came from and the last ones what happened.
-    """
-    if len(text) > max_chars:
-        head = max(max_chars, 0) // 2
-        tail = max(max_chars, 0) - head
-        text = f"{text[:head]}\n…[cut: {len(text)} characters]…\n{text[len(text) - tail :]}"
-    return plain_text(text, len(text))
-
-
-def _stack_trace(exception: BaseException, frames: TracebackType | None) -> str:
-    try:
-        lines = traceback.format_exception(type(exception), exception, frames)
-    except Exception as error:
-        # An exception class may have attributes of its own that raise when they are read.
-        lines = _frames_only(frames)
-        lines.append(f"{type_name(type(exception))}: {text_of(exception)}\n")
-        lines.append(f"…[its causes could not be written: {type(error).__name__}]\n")
-    return "".join(lines).rstrip("\n")
-
-
-def _frames_only(frames: TracebackType | None) -> list[str]:
-    try:
-        return ["Traceback (most recent call last):\n", *traceback.format_tb(frames)]
-    except Exception:
-        return []

@@ -214,6 +214,7 @@ class JsonFormatter(OrjsonFormatter):
             line[ERROR_TYPE] = exception.type
             line[ERROR_MESSAGE] = exception.message
         line[ERROR_STACK_TRACE] = self._lines(exception.stack_trace, self.exc_info_as_array)
+        line.update(exception.attributes())
 
     def _add_given(
         self, line: dict[str, Any], own: frozenset[str], given: Iterable[tuple[Any, Any]]

@@ -113,6 +113,7 @@ class OTLPHandler(logging.Handler):
             own["exception.type"] = exception.type
             own["exception.message"] = exception.message
             own["exception.stacktrace"] = exception.stack_trace
+            own.update(exception.attributes())
         if record.stack_info:
             own["code.stacktrace"] = str(record.stack_info)
         for key, value in own.items():

@@ -36,6 +36,9 @@ from otelbridge.setting_values import (
     parse_url,
 )
 
+# Where errors may end that nobody caught.
+CATCH_PLACES = ("main", "threads", "asyncio", "unraisable", "processes", "futures")
+
 
 class SettingsError(ValueError):
     """A variable holds a value that is not allowed; its text is one line for the user."""
@@ -280,6 +283,52 @@ class Settings:
         parse_boolean,
         False,
         "write each record to a memory-mapped file at once, so that killing the process loses none",
+    )
+    catch: tuple[str, ...] = _setting(
+        "OTELBRIDGE_CATCH",
+        parse_choices(*CATCH_PLACES),
+        CATCH_PLACES,
+        "where errors that nobody caught are recorded, a comma list: main, threads, asyncio, "
+        "unraisable, processes, futures; or none",
+    )
+    exclude: str | Sequence[object] | None = _setting(
+        "OTELBRIDGE_EXCLUDE",
+        parse_text,
+        None,
+        "errors that are not sent, with semicolons between them: a class's name, a text, "
+        "/a regular expression/, or logger:NAME",
+    )
+    own_code: str | None = _setting(
+        "OTELBRIDGE_OWN_CODE",
+        parse_text,
+        None,
+        "what clean tracebacks count as the program's own, a comma list of folders and packages, "
+        "or with ! before them as not its own; by default all but Python and what is installed",
+    )
+    error_variables: bool = _setting(
+        "OTELBRIDGE_ERROR_VARIABLES",
+        parse_boolean,
+        False,
+        "record the local variables of an error's own frames, secrets masked",
+    )
+    backlight: str = _setting(
+        "OTELBRIDGE_BACKLIGHT",
+        parse_choice("none", "myline", "clean"),
+        "none",
+        "tracebacks in the terminal: myline highlights the program's own lines, clean shows no "
+        "others",
+    )
+    backlight_color: str = _setting(
+        "OTELBRIDGE_BACKLIGHT_COLOR",
+        parse_choice("red", "green", "yellow", "blue", "magenta", "cyan", "white"),
+        "red",
+        "the colour for that; none is used in a pipe, or where NO_COLOR is set",
+    )
+    heartbeat: float = _setting(
+        "OTELBRIDGE_HEARTBEAT",
+        parse_duration,
+        30.0,
+        "how often a process says that it is alive; 0: it announces neither start nor end either",
     )
     redact: str | None = _setting(
         "OTELBRIDGE_REDACT",

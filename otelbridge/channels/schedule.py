@@ -27,7 +27,9 @@ GONE_PAUSE: Final = 600.0
 _STEP_ASIDE_AFTER: Final = 3
 _MOST_GROUPS: Final = 2000
 _MOST_LINES: Final = 200
-_MOST_AT_THE_END: Final = 3
+_FEW: Final = 3
+# How the key of a message begins that stands for others; their number follows.
+_GATHERED: Final = "gathered "
 
 
 @dataclass(slots=True)
@@ -91,7 +93,10 @@ class Schedule:
             group.latest = message
             self._end(delivery, "counted", now, "the same was told a moment ago")
             return
-        if group is None:
+        if group is not None:
+            # It comes back before it was forgotten: told at once, but the next ones later.
+            group.pause = min(group.pause * 2, LONGEST_COOL_DOWN)
+        else:
             group = _Group(now, self.destination.cool_down)
             self._groups[message.same_as] = group
             while len(self._groups) > _MOST_GROUPS:
@@ -123,8 +128,8 @@ class Schedule:
         if not ready:
             return None
         self._refill(now)
-        # At the end of a process there is little time: many are told as one.
-        most = _MOST_AT_THE_END if closing else max(self._tokens, 1.0)
+        # At the end of a process there is little time, and after an outage one buzz is enough.
+        most = _FEW if closing or self._failures else max(self._tokens, 1.0)
         chosen = self._gather(ready, now) if len(ready) > most else ready[0]
         self._tokens = max(self._tokens - 1.0, 0.0)
         return chosen
@@ -245,7 +250,7 @@ class Schedule:
             if now < group.until and not (self._closing and group.count):
                 continue
             if not group.count or group.latest is None:
-                if now >= group.until:
+                if now >= group.until + group.pause:
                     del self._groups[key]
                 continue
             counted, latest = group.count, group.latest
@@ -267,7 +272,7 @@ class Schedule:
         """Make one message of many."""
         worst = max(ready, key=lambda one: SEVERITIES.index(one.message.severity)).message.severity
         lines = [_line(one.message) for one in ready]
-        total = sum(1 + one.message.count for one in ready)
+        total = sum(_told(one.message) for one in ready)
         if len(lines) > _MOST_LINES:
             lines = [*lines[:_MOST_LINES], f"… and {len(lines) - _MOST_LINES:,} other messages"]
         projects = {one.message.project for one in ready}
@@ -281,7 +286,7 @@ class Schedule:
                 authors=tuple(
                     dict.fromkeys(author for one in ready for author in one.message.authors)
                 ),
-                key=f"gathered {ready[0].id}",
+                key=f"{_GATHERED}{total} {ready[0].id}",
                 time=now,
             ),
             # The oldest decides when it is given up.
@@ -302,6 +307,13 @@ class Schedule:
 def _line(message: Message) -> str:
     more = f" ({message.more})" if message.count else ""
     # A gathered message that could not be sent yet keeps its own lines.
-    if message.key.startswith("gathered "):
+    if message.key.startswith(_GATHERED):
         return message.text
     return cut_end(one_line(message.heading), 300) + more
+
+
+def _told(message: Message) -> int:
+    """Count the messages that one stands for."""
+    if message.key.startswith(_GATHERED):
+        return int(message.key.split()[1])
+    return 1 + message.count

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import subprocess
 import sys
@@ -77,7 +76,7 @@ def test_a_full_file_is_put_aside_once(tmp_path):
 
     assert path.stat().st_size <= 2000
     assert (tmp_path / "alarms.log.1").stat().st_size <= 2000
-    assert sorted(os.listdir(tmp_path)) == ["alarms.log", "alarms.log.1"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["alarms.log", "alarms.log.1"]
 
 
 def test_several_processes_do_not_run_into_each_other(tmp_path):

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -29,11 +29,18 @@ def say(text):
 class Program:
     """A process, and the lines it says."""
 
-    def __init__(self, code: str, folder: Path, *arguments: object, max_bytes: int = 2**20) -> None:
-        """Run code after the preamble."""
+    def __init__(
+        self,
+        code: str,
+        folder: Path,
+        *arguments: object,
+        max_bytes: int = 2**20,
+        within: Sequence[str] = (),
+    ) -> None:
+        """Run code after the preamble, by the command ``within`` if there is one."""
         command = [sys.executable, "-c", PREAMBLE + code, str(folder), str(max_bytes)]
         self.process = subprocess.Popen(
-            [*command, *map(str, arguments)],
+            [*within, *command, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -69,10 +76,14 @@ class Program:
 
 @contextmanager
 def running(
-    code: str, folder: Path, *arguments: object, max_bytes: int = 2**20
+    code: str,
+    folder: Path,
+    *arguments: object,
+    max_bytes: int = 2**20,
+    within: Sequence[str] = (),
 ) -> Iterator[Program]:
     """Run a program; it does not outlive the test."""
-    program = Program(code, folder, *arguments, max_bytes=max_bytes)
+    program = Program(code, folder, *arguments, max_bytes=max_bytes, within=within)
     try:
         yield program
     finally:

@@ -8,29 +8,55 @@ from the log calls themselves.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 from elasticsearch import Elasticsearch, helpers
 from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
 
 from benchmarks import shop_records
+from otelbridge.delivery.assembly import make_delivery
 from otelbridge.elasticsearch.documents import log_document
 from otelbridge.pipeline import LogProcessor
 from otelbridge.resource import build_resource
 from otelbridge.settings import read_settings
-from otelbridge.sinks.elasticsearch import BATCH_SIZE, CONNECTIONS, ElasticsearchHandler
+from otelbridge.sinks.elasticsearch import (
+    CONNECTIONS,
+    ElasticsearchDestination,
+    ElasticsearchHandler,
+)
 from otelbridge.sinks.elasticsearch_records import log_record
 from otelbridge.sinks.otlp_logging import OTLPHandler
+from otelbridge.sinks.otlp_trouble import TroubleReport
 
-# Takes the server's address, a namespace and how many documents to store; returns the seconds it
-# took, and the processor seconds of this process.
-Way: TypeAlias = Callable[[str, str, int], tuple[float, float]]
+# Records that may wait in the sink: two batches, so that it always has one to encode. What waits
+# for longer than its flush interval goes to the spool.
+MOST_WAITING = 2 * ElasticsearchDestination.batch_size
 
-# Records of the logger that may wait in the sink: more would be dropped, as from any full queue.
-MOST_WAITING = 8192
+
+@dataclass(frozen=True)
+class Cost:
+    """What it cost.
+
+    Attributes:
+        seconds: until all had been acknowledged.
+        own: seconds of processor of this process.
+        spooled: how many records went by the spool.
+    """
+
+    seconds: float
+    own: float
+    spooled: int = 0
+
+
+# Takes the server's address, a namespace and how many documents to store.
+Way: TypeAlias = Callable[[str, str, int], Cost]
 
 
 class _Kept:
@@ -68,48 +94,68 @@ def sdk_records(count: int) -> list[ReadableLogRecord]:
     return list(kept.records)
 
 
-def store_by_sink(url: str, namespace: str, count: int) -> tuple[float, float]:
-    """The sink, as its queue hands it batches."""
+def store_by_sink(url: str, namespace: str, count: int) -> Cost:
+    """The sink: its queue, its two threads, its spool."""
     records = sdk_records(count)
-    handler = ElasticsearchHandler(url, namespace=namespace)
-    own, start = time.process_time(), time.perf_counter()
-    for first in range(0, count, BATCH_SIZE):
-        batch = records[first : first + BATCH_SIZE]
-        handler.destination.send(batch, len(batch), None, retry=True)
-    took = time.perf_counter() - start, time.process_time() - own
-    assert handler.delivered == count
-    handler.close()
-    return took
-
-
-def store_by_logger(url: str, namespace: str, count: int) -> tuple[float, float]:
-    """The whole road in an application, from the log calls on."""
-    handler = ElasticsearchHandler(url, namespace=namespace, service_name=shop_records.SERVICE)
-    own, start = time.process_time(), time.perf_counter()
-    with logging_to(handler):
-        for number in range(count):
-            shop_records.log(number)
+    with TemporaryDirectory(prefix="otelbridge-bench-") as folder:
+        settings = read_settings(
+            {}, elasticsearch_url=url, elasticsearch_namespace=namespace, spool_dir=Path(folder)
+        )
+        destination = ElasticsearchDestination("logs", settings, TroubleReport())
+        delivery = make_delivery(
+            "logs", destination, settings, destination.sink, lambda: "bench", lambda: 1
+        )
+        own, start = time.process_time(), time.perf_counter()
+        for number, record in enumerate(records):
+            delivery.put(record)
             if number % 256 == 0:
-                while number - handler.delivered > MOST_WAITING:
-                    time.sleep(0.005)
-        handler.flush(60.0)
-    took = time.perf_counter() - start, time.process_time() - own
-    assert handler.delivered == count, (handler.delivered, handler.dropped)
-    handler.close()
-    return took
+                while delivery.counters.waiting > MOST_WAITING:
+                    time.sleep(0.002)
+        delivery.flush(60.0)
+        took, own = time.perf_counter() - start, time.process_time() - own
+        told = delivery.snapshot()
+        delivery.close()
+        delivery.wait_closed(5.0)
+        destination.close()
+    assert told.sent == count, told
+    return Cost(took, own, told.spooled)
 
 
-def store_by_helper(url: str, namespace: str, count: int) -> tuple[float, float]:
+def store_by_logger(url: str, namespace: str, count: int) -> Cost:
+    """The whole road in an application, from the log calls on."""
+    with TemporaryDirectory(prefix="otelbridge-bench-") as folder:
+        os.environ["OTELBRIDGE_SPOOL_DIR"] = folder
+        try:
+            handler = ElasticsearchHandler(
+                url, namespace=namespace, service_name=shop_records.SERVICE
+            )
+        finally:
+            del os.environ["OTELBRIDGE_SPOOL_DIR"]
+        own, start = time.process_time(), time.perf_counter()
+        with logging_to(handler):
+            for number in range(count):
+                shop_records.log(number)
+                if number % 256 == 0:
+                    while number - handler.delivered > MOST_WAITING:
+                        time.sleep(0.002)
+            handler.flush(60.0)
+        took, own = time.perf_counter() - start, time.process_time() - own
+        assert handler.delivered == count, (handler.delivered, handler.dropped)
+        handler.close()
+    return Cost(took, own)
+
+
+def store_by_helper(url: str, namespace: str, count: int) -> Cost:
     """The client's helper with ready-made documents."""
     return _by_helper(url, namespace, count, compress=False)
 
 
-def store_by_helper_compressed(url: str, namespace: str, count: int) -> tuple[float, float]:
+def store_by_helper_compressed(url: str, namespace: str, count: int) -> Cost:
     """The same, its requests compressed."""
     return _by_helper(url, namespace, count, compress=True)
 
 
-def _by_helper(url: str, namespace: str, count: int, *, compress: bool) -> tuple[float, float]:
+def _by_helper(url: str, namespace: str, count: int, *, compress: bool) -> Cost:
     actions = []
     for record in sdk_records(count):
         document = log_document(log_record(record), namespace)
@@ -129,6 +175,6 @@ def _by_helper(url: str, namespace: str, count: int, *, compress: bool) -> tuple
                 client, actions, thread_count=CONNECTIONS, chunk_size=512
             )
         )
-        took = time.perf_counter() - start, time.process_time() - own
+        took, own = time.perf_counter() - start, time.process_time() - own
     assert stored == count
-    return took
+    return Cost(took, own)

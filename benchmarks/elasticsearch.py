@@ -24,7 +24,7 @@ from uuid import uuid4
 
 from elasticsearch import Elasticsearch
 
-from benchmarks import direct_sink
+from benchmarks import direct_sink, document_sizes
 from benchmarks.load import Outcome
 from benchmarks.table import Table, machine
 from otelbridge.elasticsearch.install import install_templates
@@ -107,27 +107,30 @@ def sink(table: Table, running: Server, rounds: int, documents: int) -> None:
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
     cpu: dict[str, list[float]] = {name: [] for name in ways}
+    spooled = dict.fromkeys(ways, 0)
     order = list(ways)
     for number in range(rounds + 1):
         for name in order if number % 2 else reversed(order):
             with running.namespace() as namespace:
                 gc.collect()
-                took, own = ways[name](running.url, namespace, documents)
+                cost = ways[name](running.url, namespace, documents)
                 stream = data_stream("logs", namespace)
                 running.client.indices.refresh(index=stream)
                 found = running.count(stream)
             if found != documents:
                 raise RuntimeError(f"{name}: {found} of {documents} documents")
             if number:  # the first round warms both up
-                rates[name].append(documents / took)
-                cpu[name].append(own / documents * 1e6)
+                rates[name].append(documents / cost.seconds)
+                cpu[name].append(cost.own / documents * 1e6)
+                spooled[name] += cost.spooled
         if number:
             print("   ", ", ".join(f"{name} {rates[name][-1]:,.0f}/s" for name in ways), flush=True)
     for name in ways:
         table.add(
             f"documents a second, {name}",
             "",
-            f"{spread(rates[name])}; own processor {statistics.median(cpu[name]):.0f} µs each",
+            f"{spread(rates[name])}; own processor {statistics.median(cpu[name]):.0f} µs each"
+            + (f"; {spooled[name] / rounds / documents:.0%} by the spool" if spooled[name] else ""),
         )
     for name in ("sink", "logger"):
         for peer in ("helper", "helper, compressed"):
@@ -296,7 +299,24 @@ def tally(client: Elasticsearch, stream: str, signal: str) -> tuple[int, int]:
         after = {"after": found["after_key"]}
 
 
-PARTS = ("sink", "delay", "road")
+# --- sizes --------------------------------------------------------------------------------------
+
+
+def sizes(table: Table, running: Server, documents: int) -> None:
+    """Weigh the same documents under the project's templates and others."""
+    for signal in ("logs", "spans"):
+        kind = "logs" if signal == "logs" else "traces"
+        for name, template in document_sizes.ways(signal).items():
+            with running.namespace() as namespace:
+                document_sizes.install(running.client, signal, namespace, template)
+                document_sizes.store(running.client, running.url, signal, namespace, documents)
+                count, size = document_sizes.weigh(running.client, data_stream(kind, namespace))
+                if count != documents:
+                    raise RuntimeError(f"{name}: {count} of {documents} documents")
+            table.add(f"bytes on disk a {signal[:-1]}, {name}", "", f"{size / count:.0f}")
+
+
+PARTS = ("sink", "delay", "road", "size")
 
 
 def measure(
@@ -310,6 +330,8 @@ def measure(
             delay(table, running, min(seconds, 30.0))
         if "road" in parts:
             road(table, running, seconds, ("logs", "spans"))
+        if "size" in parts:
+            sizes(table, running, 5 * documents)
 
 
 def main() -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import json
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -23,11 +22,42 @@ from tests.testbed.fixtures import wait_until
 SECOND = 10**9
 
 
-def send(collector: Collector, *records: dict[str, Any], **resource: Any) -> None:
+@pytest.fixture(scope="module")
+def stored(elasticsearch: Elasticsearch) -> Iterator[Stored]:
+    """What one namespace holds for all of these tests, each with a service of its own."""
+    namespace = f"refusals{time.time_ns()}"
+    yield Stored(elasticsearch, namespace)
+    elasticsearch.options(ignore_status=404).indices.delete_data_stream(name=f"*-{namespace}")
+
+
+@pytest.fixture(scope="module")
+def running(
+    elasticsearch_url: str, stored: Stored, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Collector]:
+    """One Collector for all of these tests."""
+    environ = {
+        "ELASTICSEARCH_URL": elasticsearch_url,
+        "OTELBRIDGE_ELASTICSEARCH_NAMESPACE": stored.namespace,
+    }
+    one = Collector(tmp_path_factory.mktemp("refusals"), environ=environ).start()
+    yield one
+    one.discard()
+
+
+@pytest.fixture
+def service(request: pytest.FixtureRequest) -> str:
+    return f"service of {request.node.name}"
+
+
+def of(service: str) -> dict[str, str]:
+    return {"resource__attributes__service__name": service}
+
+
+def send(collector: Collector, service: str, *records: dict[str, Any], **resource: Any) -> None:
     """Send log records by OTLP/HTTP, in one request."""
     request = ExportLogsServiceRequest()
     logs = request.resource_logs.add()
-    logs.resource.attributes.extend(_pairs(resource | {"service.name": "refusals"}))
+    logs.resource.attributes.extend(_pairs(resource | {"service.name": service}))
     scope = logs.scope_logs.add()
     scope.scope.name = "tests"
     for record in records:
@@ -60,13 +90,18 @@ def _value(value: Any) -> AnyValue:
     return AnyValue(string_value=value)
 
 
-def kept(stored: Stored) -> list[dict[str, Any]]:
-    """What Elasticsearch refused of the logs, with its reasons."""
+def kept(stored: Stored, service: str) -> list[dict[str, Any]]:
+    """What Elasticsearch refused of a service's logs, with its reasons."""
     place = failures(data_stream("logs", stored.namespace))
     client = stored.client.options(ignore_status=404)
     client.indices.refresh(index=place)
     answer = client.search(index=place, size=1000, ignore_unavailable=True)
-    return [hit["_source"] for hit in answer["hits"]["hits"]]
+    letters = [hit["_source"] for hit in answer["hits"]["hits"]]
+    return [
+        letter
+        for letter in letters
+        if letter["document"]["source"]["resource"]["attributes"]["service.name"] == service
+    ]
 
 
 # What no template can make room for, and the words of the reason.
@@ -79,16 +114,17 @@ REFUSED = {
 
 
 def test_what_is_refused_is_kept_with_its_reason_and_the_rest_is_stored(
-    running: Collector, stored: Stored
+    running: Collector, stored: Stored, service: str
 ):
     refused = [
         {"log.record.uid": f"{number:032x}", "body": name, **attributes}
         for number, (name, (attributes, _)) in enumerate(REFUSED.items())
     ]
-    send(running, {"body": "before"}, *refused, {"body": "after"})
-    wait_until(lambda: len(kept(stored)) >= len(REFUSED), "what is refused")
-    assert {doc["body"]["text"] for doc in stored.wait_for(2).values()} == {"before", "after"}
-    letters = {int(letter["document"]["id"], 16): letter for letter in kept(stored)}
+    send(running, service, {"body": "before"}, *refused, {"body": "after"})
+    wait_until(lambda: len(kept(stored, service)) >= len(REFUSED), "what is refused")
+    found = stored.wait_for(2, **of(service)).values()
+    assert {doc["body"]["text"] for doc in found} == {"before", "after"}
+    letters = {int(letter["document"]["id"], 16): letter for letter in kept(stored, service)}
     for number, (name, (_, words)) in enumerate(REFUSED.items()):
         assert letters[number]["document"]["source"]["body"] == {"text": name}
         assert words in letters[number]["error"]["message"]
@@ -109,23 +145,23 @@ FITTING: dict[str, list[dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", FITTING)
-def test_what_might_not_fit_is_stored_complete(running: Collector, stored: Stored, name: str):
+def test_what_might_not_fit_is_stored_complete(
+    running: Collector, stored: Stored, service: str, name: str
+):
     records = FITTING[name]
     for number, record in enumerate(records):
-        send(running, {**record, "number": number})
-        stored.wait_for(number + 1)
-    found = {
-        doc["attributes"].pop("number"): doc["attributes"] for doc in stored.documents().values()
-    }
+        send(running, service, {**record, "number": number})
+        documents = stored.wait_for(number + 1, **of(service))
+    found = {doc["attributes"].pop("number"): doc["attributes"] for doc in documents.values()}
     for attributes in found.values():
         del attributes[ARRIVAL_DELAY]
     assert found == dict(enumerate(records))
-    assert kept(stored) == []
+    assert kept(stored, service) == []
 
 
 @pytest.mark.parametrize("where", ["record", "scope", "resource"])
 def test_senders_do_not_direct_where_to_and_how_documents_are_written(
-    running: Collector, stored: Stored, elasticsearch: Elasticsearch, where: str
+    running: Collector, stored: Stored, elasticsearch: Elasticsearch, service: str, where: str
 ):
     directions = {
         "elasticsearch.index": "somewhere-else",
@@ -136,18 +172,18 @@ def test_senders_do_not_direct_where_to_and_how_documents_are_written(
         "data_stream.namespace": "theirs",
     }
     if where == "resource":
-        send(running, {"body": "directed"}, {"body": "other"}, **directions)
+        send(running, service, {"body": "directed"}, {"body": "other"}, **directions)
     else:
         given = directions if where == "record" else {"scope": directions}
-        send(running, {"body": "directed", **given}, {"body": "other"})
-    found = stored.wait_for(2)
+        send(running, service, {"body": "directed", **given}, {"body": "other"})
+    found = stored.wait_for(2, **of(service))
     assert {doc["body"]["text"] for doc in found.values()} == {"directed", "other"}
     assert "mine" not in found
     assert not elasticsearch.indices.exists(index="somewhere-else")
 
 
 def test_a_request_that_is_too_large_for_a_proxy_waits_until_it_is_taken(
-    collector: Callable[..., Collector], elasticsearch_url: str, stored: Stored
+    collector: Callable[..., Collector], elasticsearch_url: str, stored: Stored, service: str
 ):
     limited = True
 
@@ -159,28 +195,29 @@ def test_a_request_that_is_too_large_for_a_proxy_waits_until_it_is_taken(
         running = collector(
             ELASTICSEARCH_URL=gate.address, OTELBRIDGE_ELASTICSEARCH_NAMESPACE=stored.namespace
         )
-        send(running, {"body": "large"})
+        send(running, service, {"body": "large"})
         wait_until(lambda: len(gate.times) >= 2, "it is tried again")
-        assert stored.documents() == {}
+        assert stored.documents(**of(service)) == {}
         limited = False
-        (document,) = stored.wait_for(1, seconds=60).values()
+        (document,) = stored.wait_for(1, seconds=60, **of(service)).values()
     assert document["body"]["text"] == "large"
 
 
-def test_how_late_a_record_came_is_kept_with_it(running: Collector, stored: Stored):
+def test_how_late_a_record_came_is_kept_with_it(running: Collector, stored: Stored, service: str):
     now = time.time_ns()
-    send(running, {"body": "an hour", "time": now - 3600 * SECOND}, {"body": "at once"})
+    send(running, service, {"body": "an hour", "time": now - 3600 * SECOND}, {"body": "at once"})
     late = {
-        doc["body"]["text"]: doc["attributes"][ARRIVAL_DELAY] for doc in stored.wait_for(2).values()
+        doc["body"]["text"]: doc["attributes"][ARRIVAL_DELAY]
+        for doc in stored.wait_for(2, **of(service)).values()
     }
     assert 3600 <= late["an hour"] < 3660
     assert 0 <= late["at once"] < 60
 
 
 def test_the_collectors_own_counters_tell_what_was_refused(
-    running: Collector, stored: Stored, elasticsearch: Elasticsearch
+    running: Collector, stored: Stored, elasticsearch: Elasticsearch, service: str
 ):
-    send(running, {"": "refused"})
+    send(running, service, {"": "refused"})
     stream = data_stream("metrics", stored.namespace)
     found: dict[str, Any] = {}
 
@@ -195,5 +232,4 @@ def test_the_collectors_own_counters_tell_what_was_refused(
         return bool(found)
 
     wait_until(told, "the Collector's counters", 40)
-    print(json.dumps(found))
     assert found["metrics"]["otelcol.elasticsearch.docs.processed"] >= 1

@@ -141,7 +141,7 @@ def sent(
                     "OTELBRIDGE_ELASTICSEARCH_NAMESPACE": place.namespace,
                 }
                 target = Collector(tmp_path_factory.mktemp(road), environ=environ).start()
-                stack.callback(target.stop)
+                stack.callback(target.discard)
             elif road == "bridge":
                 target = _RunningBridge(elasticsearch_url, place.namespace)
                 stack.callback(target.stop)

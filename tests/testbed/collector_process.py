@@ -82,6 +82,11 @@ class Collector:
         self.process.wait()
         self.process = None
 
+    def discard(self) -> None:
+        """End it at once, if it runs."""
+        if self.process is not None:
+            self.kill()
+
     def healthy(self) -> bool:
         """Whether its health endpoint says so."""
         try:

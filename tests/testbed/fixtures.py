@@ -75,7 +75,8 @@ def collector(tmp_path: Path) -> Iterator[Callable[..., Collector]]:
 
     yield start
     for one in started:
-        one.stop()
+        # Gently would take it seconds, for it tells of itself until the end.
+        one.discard()
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30) -> None:

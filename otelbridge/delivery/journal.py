@@ -76,7 +76,7 @@ class Journal:
         self._words: memoryview | None = None
         self._path: Path | None = None
         self._begin = self._end = 0
-        self._busy = self._closed = False
+        self._inside = self._closed = False
         self._retry_at = self._check_at = 0.0
 
     @property
@@ -94,14 +94,16 @@ class Journal:
             What :meth:`advance` is to be told when it was sent or spooled; 0 if it could not be
             written: it is too large, or there is no journal.
         """
-        if self._busy:
-            return 0  # a signal's handler that logs, amid the writing of another record
-        self._busy = True
-        try:
-            with self._lock:
+        with self._lock:
+            if self._inside:
+                # Amid the writing of another record this thread has come to make one: by a
+                # signal's handler, or a destructor.
+                return 0
+            self._inside = True
+            try:
                 return self._append(body)
-        finally:
-            self._busy = False
+            finally:
+                self._inside = False
 
     def advance(self, position: int) -> None:
         """Note that every record up to one was sent or spooled.
@@ -110,14 +112,13 @@ class Journal:
             position: what :meth:`append` returned for that one.
         """
         with self._lock:
-            if self._words is not None and self._begin < position <= self._end:
-                self._set_begin(position)
-            if self._owner_lock is not None and time.monotonic() > self._check_at:
-                self._check_at = time.monotonic() + _CHECK_SECONDS
-                self._owner_lock.beat()
-                if not self._owner_lock.held():
-                    # Somebody has cleared the folder. What is in the file goes with it.
-                    self._let_go()
+            if self._inside:
+                return
+            self._inside = True
+            try:
+                self._advance(position)
+            finally:
+                self._inside = False
 
     def close(self) -> None:
         """End the journal; what was not sent or spooled is left to the next process."""
@@ -131,12 +132,22 @@ class Journal:
     def start_afresh(self) -> None:
         """Forget the parent's journal, in the child after a fork."""
         self._lock = threading.RLock()
-        self._busy = self._closed = False
+        self._inside = self._closed = False
         self._unmap()
         if self._owner_lock is not None:
             self._owner_lock.let_go()
             self._owner_lock = None
         self._retry_at = 0.0
+
+    def _advance(self, position: int) -> None:
+        if self._words is not None and self._begin < position <= self._end:
+            self._set_begin(position)
+        if self._owner_lock is not None and time.monotonic() > self._check_at:
+            self._check_at = time.monotonic() + _CHECK_SECONDS
+            self._owner_lock.beat()
+            if not self._owner_lock.held():
+                # Somebody has cleared the folder. What is in the file goes with it.
+                self._let_go()
 
     def _append(self, body: bytes) -> int:
         size = RECORD.size + len(body)

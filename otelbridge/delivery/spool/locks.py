@@ -144,6 +144,8 @@ else:
             os.close(descriptor)
             if error.errno in _BUSY:
                 return None
+            if new:
+                path.unlink()
             raise
         if not _same_file(descriptor, path):
             # Whoever had it has removed it meanwhile; it protects nothing any more.
@@ -158,7 +160,8 @@ def take_age_lock(
     """Take a lock as :func:`take_lock` does, going by the file's age."""
     word = secrets.token_hex(8)
     with contextlib.suppress(FileNotFoundError):
-        if new or time.time() - path.stat().st_mtime < stale_seconds:
+        age = time.time() - path.stat().st_mtime
+        if new or age < stale_seconds:
             return None
         # Of several that try this at once, one succeeds.
         aside = path.with_name(f"{path.name}.{word}")

@@ -266,6 +266,8 @@ def without_telemetry() -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("OTEL_", "OTELBRIDGE_", "FLASK_", "PYTHONPATH"))
+        # They would win over the authority that a drill names.
+        and name not in {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
     }
 
 

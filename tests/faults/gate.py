@@ -154,6 +154,9 @@ class Gate:
             await self._listen()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            reset(writer)  # it had not finished to open when listening ended
+            return
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)

@@ -35,7 +35,8 @@ def command(patience: float, as_json: bool, **given: Any) -> int:
     """Send one marked record through every configured sink and look for it where it ends.
 
     What otlp and udp send is looked for in the bridge and, if its address is given, in
-    Elasticsearch. Says how far each record came; exit code 1 if one did not arrive.
+    Elasticsearch. Says how far each record came, and what Elasticsearch refused of other records
+    lately; exit code 1 if a record did not arrive.
     """
     from otelbridge.commands.hops import follow
 
@@ -50,6 +51,8 @@ def command(patience: float, as_json: bool, **given: Any) -> int:
             click.echo(json.dumps(asdict(hop)))
             continue
         mark = click.style("ok  ", fg="green") if hop.ok else click.style("FAIL", fg="red")
-        verb = {"send": "sent ", "find": "found"}[hop.hop]
+        if hop.hop == "refused":
+            mark = click.style("note", fg="yellow")
+        verb = {"send": "sent ", "find": "found", "refused": "refused"}[hop.hop]
         click.echo(f"{mark}  {hop.sink:<13}  {verb}  {hop.detail}  ({hop.seconds:.1f} s)")
     return 0 if arrived else 1

@@ -12,7 +12,7 @@ import click
 
 from otelbridge.commands.ask import BridgeClient
 from otelbridge.elasticsearch.client import ElasticsearchError, check_server, explain, make_client
-from otelbridge.elasticsearch.names import data_stream
+from otelbridge.elasticsearch.names import data_stream, refused
 from otelbridge.records.uid import new_uid
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class Hop:
 
     Attributes:
         sink: which sink it went by.
-        hop: ``send``, or ``find`` for reading it back.
+        hop: ``send``, ``find`` for reading it back, or ``refused`` for what Elasticsearch did not
+            take lately of anything that was sent.
         ok: whether it got that far.
         detail: where, and if it did not, why.
         seconds: how long that took.
@@ -99,6 +100,8 @@ def follow(settings: Settings, *, through_elasticsearch: bool, patience: float) 
         yield Hop(sink, "send", ok, detail, time.monotonic() - started)
         if ok and places:
             yield _find(sink, mark, places, patience)
+    if through_elasticsearch or "elasticsearch" in settings.sinks:
+        yield from _refused(settings)
 
 
 def _find(sink: str, mark: str, places: list[Place], patience: float) -> Hop:
@@ -265,6 +268,39 @@ def _elasticsearch(settings: Settings) -> Place:
         return bool(found["hits"]["hits"])
 
     return Place(f"Elasticsearch at {url} ({stream})", holds)
+
+
+def _refused(settings: Settings) -> Iterator[Hop]:
+    """Tell of the documents that Elasticsearch refused lately, and where they are kept."""
+    started = time.monotonic()
+    places = refused(settings.elasticsearch_namespace)
+    try:
+        with make_client(settings, timeout=_ASK_SECONDS) as client:
+            found = client.search(
+                index=places,
+                query={"range": {"@timestamp": {"gte": "now-24h"}}},
+                aggregations={"types": {"terms": {"field": "error.type", "size": 3}}},
+                size=1,
+                sort=["@timestamp:desc"],
+                source_includes=["error.message", "document.index"],
+                track_total_hits=True,
+                ignore_unavailable=True,
+            )
+    except Exception:  # what was to be said of this server has been said
+        return
+    count = found["hits"]["total"]["value"]
+    if not count:
+        return
+    types = ", ".join(
+        f"{bucket['doc_count']} {bucket['key']}"
+        for bucket in found["aggregations"]["types"]["buckets"]
+    )
+    newest = {"document": {}, "error": {}, **found["hits"]["hits"][0]["_source"]}
+    detail = (
+        f"{count} in the last 24 hours, kept in {places}: {types}; the newest, for "
+        f"{newest['document'].get('index')}: {str(newest['error'].get('message'))[:300]}"
+    )
+    yield Hop("elasticsearch", "refused", True, detail, time.monotonic() - started)
 
 
 def _file(settings: Settings) -> Place:

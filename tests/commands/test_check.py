@@ -11,7 +11,9 @@ from uuid import uuid4
 import pytest
 
 from otelbridge.cli import main
+from otelbridge.elasticsearch.bulk import write_documents
 from otelbridge.elasticsearch.client import make_client
+from otelbridge.elasticsearch.documents import Document
 from otelbridge.elasticsearch.install import install_templates
 from otelbridge.elasticsearch.templates import MAY_LACK, TemplateOptions
 from otelbridge.settings import read_settings
@@ -101,6 +103,30 @@ def test_the_elasticsearch_sink_is_read_back(
     assert code == 0, hops
     assert [(hop["hop"], hop["ok"]) for hop in hops] == [("send", True), ("find", True)]
     assert f"logs-otelbridge.otel-{namespace}" in hops[0]["detail"]
+
+
+def test_what_elasticsearch_refused_lately_is_told(
+    elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = make_client(read_settings({}, elasticsearch_url=elasticsearch_url))
+    list(install_templates(client, elasticsearch_url, TemplateOptions(86400, without=MAY_LACK)))
+    namespace = f"check.{uuid4().hex}"
+    stream = f"logs-otelbridge.otel-{namespace}"
+    source = {"@timestamp": "2026-11-21T12:00:00Z", "attributes": {"": "no name"}}
+    refused = Document(stream, "1", source)
+    write_documents(client, [refused], url=elasticsearch_url, namespace=namespace)
+    client.indices.refresh(index=f"{stream}::failures")
+    client.close()
+    monkeypatch.setenv("OTELBRIDGE_ELASTICSEARCH_NAMESPACE", namespace)
+
+    code, hops = check(capsys, "--sinks", "elasticsearch", "--elasticsearch-url", elasticsearch_url)
+
+    assert code == 0, "what this check sent has arrived"
+    assert [hop["hop"] for hop in hops] == ["send", "find", "refused"]
+    assert "1 in the last 24 hours" in hops[2]["detail"]
+    assert f"{stream}::failures" in hops[2]["detail"]
+    assert "1 document_parsing_exception" in hops[2]["detail"]
+    assert "cannot be an empty string" in hops[2]["detail"]
 
 
 def test_an_elasticsearch_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,6 +64,8 @@ def batch(*records) -> Batch:
 def opened(path, **settings) -> Iterator[OpenStore]:
     """Open a store for the length of a block."""
     chosen = {"retention": 7 * 86400.0, "retention_bytes": 2**40, "now": Clock(), **settings}
+    # Time passes in tests by setting the clock: it is no step unless a test says so.
+    chosen.setdefault("steady", chosen["now"])
     store = OpenStore(path, **chosen)
     store._test_loop = loop = asyncio.new_event_loop()
     try:

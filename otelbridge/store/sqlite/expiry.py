@@ -2,16 +2,17 @@
 
 Age counts from a record's arrival, not from the time it claims: a device whose clock says 1970, or
 last year's file sent again, is kept as long as anything else. Size counts the file and its log;
-where it is too large, the records with the oldest times go first.
+where it is too large, what arrived first goes first.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from otelbridge.store.sqlite import removal
+from otelbridge.store.sqlite.arrival_clock import ArrivalClock
 from otelbridge.store.sqlite.connections import give_back_log
 
 # One slice of work lasts about this long; then waiting batches have their turn.
@@ -36,7 +37,7 @@ class Expiry:
     Args:
         retention: seconds a record is kept, from its arrival.
         retention_bytes: the largest size of the file.
-        now: the clock, in seconds since the epoch.
+        clock: when records arrived, and how old that makes them.
 
     Attributes:
         expired: records removed since the store was opened.
@@ -47,12 +48,12 @@ class Expiry:
         self,
         retention: float,
         retention_bytes: int,
-        now: Callable[[], float] = time.time,
+        clock: ArrivalClock,
     ) -> None:
         self._retention = retention
         self._retention_bytes = retention_bytes
         self.log_bytes = min(max(retention_bytes // 16, _LEAST_LOG_BYTES), _MOST_LOG_BYTES)
-        self._now = now
+        self._clock = clock
         self._age_pause = min(max(retention / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE)
         self._age_due = self._size_due = time.monotonic()
         self._pass: Iterator[None] | None = None
@@ -109,30 +110,32 @@ class Expiry:
     # A pass is a generator that yields wherever others may have their turn.
 
     def _by_age(self, connection: sqlite3.Connection) -> Iterator[None]:
-        now = int(self._now() * 1000)
+        clock = self._clock
+        now = int(clock.seconds() * 1000)
+        clock.save(connection)
         cutoff = now - int(self._retention * 1000)
         for signal in removal.SIGNALS:
-            for received, minute in connection.execute(
-                "SELECT received, minute FROM arrival_counts WHERE signal = ? AND received <= ?"
-                " ORDER BY received, minute",
-                (signal, cutoff // 60_000),
-            ).fetchall():
-                before = min(cutoff, (received + 1) * 60_000)
+            for received, minute in removal.arrivals(connection, signal, cutoff, clock):
+                start = received * 60_000
+                before = min(cutoff - clock.step(start), start + 60_000)
                 first = minute * 60_000_000
                 while True:
-                    chunk = removal.arrived_before(
-                        connection, signal, before, first, (minute + 1) * 60_000_000
+                    chunk = removal.arrived(
+                        connection, signal, (start, before), (first, (minute + 1) * 60_000_000)
                     )
                     self.expired += removal.remove(connection, signal, chunk)
                     if not chunk:
                         break
                     first = chunk[-1] + 1
                     yield
+        # What has no counts by arrival is kept a while longer rather than removed too early.
+        earliest = cutoff - clock.largest_step()
         for series in removal.series(connection):
-            self.expired += removal.remove_points_by_age(connection, series, cutoff, now)
+            self.expired += removal.remove_points_by_age(connection, series, earliest, now)
             yield
-        if removal.remove_unused_sets(connection, cutoff // 1000):
+        if removal.remove_unused_sets(connection, earliest // 1000):
             self._sets_removed = True
+        clock.forget_before(cutoff)
         yield from self._give_back(connection)
 
     def _by_size(self, connection: sqlite3.Connection) -> Iterator[None]:
@@ -140,17 +143,16 @@ class Expiry:
         if removal.used_bytes(connection) <= largest:
             return
         while removal.used_bytes(connection) > largest * (1 - _FREE_SHARE):
-            found = removal.oldest(connection)
+            found = removal.first_arrived(connection, self._clock)
             if found is None:
                 removed = removal.remove_oldest_points(connection)
                 self.expired += removed
                 if not removed:
                     break
             else:
-                signal, chunk = found
-                self.expired += removal.remove(connection, signal, chunk)
+                self.expired += removal.remove(connection, found.signal, found.ids)
                 yield
-                self.expired += removal.remove_points_before(connection, chunk[-1] * 1000)
+                self.expired += removal.remove_points_before(connection, found.received)
             yield
         yield from self._give_back(connection)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from otelbridge.store.protocol import Signal
+from otelbridge.store.sqlite.arrival_clock import ArrivalClock
 from otelbridge.store.sqlite.json_text import loads
 from otelbridge.store.sqlite.rollups import Rollups
 from otelbridge.store.sqlite.rows import span_events
@@ -32,37 +34,99 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def arrived_before(
-    connection: sqlite3.Connection, signal: Signal, received: int, first: int, end: int
+def arrived(
+    connection: sqlite3.Connection,
+    signal: Signal,
+    received: tuple[int, int],
+    ids: tuple[int, int],
+    limit: int = _CHUNK,
 ) -> list[int]:
-    """A chunk of ids from ``first`` to before ``end`` whose rows came before ``received`` (ms)."""
+    """A chunk of the ids in a range whose rows arrived within another.
+
+    Args:
+        received: milliseconds since the epoch; the last is excluded, here and in ``ids``.
+    """
     return [
         row[0]
         for row in connection.execute(
-            f"SELECT id FROM {signal} WHERE id >= ? AND id < ? AND received < ?"
+            f"SELECT id FROM {signal} WHERE id >= ? AND id < ? AND received >= ? AND received < ?"
             " ORDER BY id LIMIT ?",
-            (first, end, received, _CHUNK),
+            (*ids, *received, limit),
         )
     ]
 
 
-def oldest(connection: sqlite3.Connection) -> tuple[Signal, list[int]] | None:
-    """A chunk of the oldest ids, of logs or of spans; ``None`` where there are no more."""
-    heads: list[tuple[int, Signal]] = []
+def arrivals(
+    connection: sqlite3.Connection, signal: Signal, cutoff: int, clock: ArrivalClock
+) -> list[tuple[int, int]]:
+    """Minutes of arrival and of ids in which rows that came before ``cutoff`` (ms) may be."""
+    latest = cutoff if clock.is_plain else 2**62
+    rows: list[tuple[int, int]] = connection.execute(
+        "SELECT received, minute FROM arrival_counts WHERE signal = ? AND received <= ?"
+        " ORDER BY received, minute",
+        (signal, latest // 60_000),
+    ).fetchall()
+    if clock.is_plain:
+        return rows
+    return [row for row in rows if row[0] * 60_000 + clock.step(row[0] * 60_000) <= cutoff]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Rows that came before all others.
+
+    Attributes:
+        received: when, in milliseconds since the epoch; the beginning of that minute.
+    """
+
+    signal: Signal
+    ids: list[int]
+    received: int
+
+
+def first_arrived(connection: sqlite3.Connection, clock: ArrivalClock) -> Arrived | None:
+    """A chunk of the rows that arrived first, of logs or of spans; ``None`` without any."""
+    heads: list[tuple[int, int, int, Signal, int]] = []
     for signal in SIGNALS:
-        (id,) = connection.execute(f"SELECT min(id) FROM {signal}").fetchone()
-        if id is not None:
-            heads.append((id, signal))
+        found = _first_minute(connection, signal, clock)
+        if found is None:
+            continue
+        received, minute = found
+        start = minute * 60_000_000
+        chunk = arrived(connection, signal, _minute(received), (start, start + 60_000_000), limit=1)
+        age = received * 60_000 + clock.step(received * 60_000)
+        heads.append((age, minute, chunk[0] if chunk else start, signal, received))
     if not heads:
         return None
     heads.sort()
-    signal = heads[0][1]
-    # Not past the other signal's oldest, so that both grow old together.
-    end = heads[1][0] if len(heads) > 1 and heads[1][0] > heads[0][0] else 2**63 - 1
-    rows = connection.execute(
-        f"SELECT id FROM {signal} WHERE id < ? ORDER BY id LIMIT ?", (end, _CHUNK)
+    age, minute, first, signal, received = heads[0]
+    end = (minute + 1) * 60_000_000
+    if len(heads) > 1 and heads[1][:2] == (age, minute) and heads[1][2] > first:
+        # Not past the other signal's first, so that both grow old together.
+        end = heads[1][2]
+    ids = arrived(connection, signal, _minute(received), (first, end))
+    return Arrived(signal, ids, received * 60_000)
+
+
+def _minute(received: int) -> tuple[int, int]:
+    return received * 60_000, (received + 1) * 60_000
+
+
+def _first_minute(
+    connection: sqlite3.Connection, signal: Signal, clock: ArrivalClock
+) -> tuple[int, int] | None:
+    if clock.is_plain:
+        row = connection.execute(
+            "SELECT received, minute FROM arrival_counts WHERE signal = ?"
+            " ORDER BY received, minute LIMIT 1",
+            (signal,),
+        ).fetchone()
+        return None if row is None else (row[0], row[1])
+    rows: list[tuple[int, int]] = connection.execute(
+        "SELECT received, min(minute) FROM arrival_counts WHERE signal = ? GROUP BY received",
+        (signal,),
     ).fetchall()
-    return signal, [row[0] for row in rows]
+    return min(rows, key=lambda row: row[0] * 60_000 + clock.step(row[0] * 60_000), default=None)
 
 
 def remove(connection: sqlite3.Connection, signal: Signal, ids: Sequence[int]) -> int:
@@ -166,9 +230,13 @@ def remove_points_by_age(connection: sqlite3.Connection, series: int, cutoff: in
     )
 
 
-def remove_points_before(connection: sqlite3.Connection, time: int) -> int:
-    """Remove the points of all series that are older than ``time`` (ns); how many."""
-    return _remove_points(connection, "series IN (SELECT id FROM series) AND time < ?", (time,))
+def remove_points_before(connection: sqlite3.Connection, received: int) -> int:
+    """Remove the points of all series that came, and are, before ``received`` (ms); how many."""
+    return _remove_points(
+        connection,
+        "series IN (SELECT id FROM series) AND time < ? AND received < ?",
+        (received * 1_000_000, received),
+    )
 
 
 def remove_oldest_points(connection: sqlite3.Connection) -> int:

@@ -26,6 +26,7 @@ from otelbridge.store.protocol import (
     TraceSummary,
 )
 from otelbridge.store.sqlite import facets, fields, histogram, logs, metrics, services, traces
+from otelbridge.store.sqlite.arrival_clock import ArrivalClock, steady_seconds
 from otelbridge.store.sqlite.attribute_sets import SetReader
 from otelbridge.store.sqlite.connections import ReaderPool
 from otelbridge.store.sqlite.expiry import Expiry
@@ -51,6 +52,7 @@ class SQLiteStore:
         retention_bytes: size of the file beyond which the oldest records go.
         queue_bytes: memory that batches waiting to be written may take.
         now: the clock by which records arrive and expire, in seconds since the epoch.
+        steady: seconds by a clock that nobody sets, by which a step of ``now`` is seen.
     """
 
     def __init__(
@@ -61,15 +63,16 @@ class SQLiteStore:
         retention_bytes: int,
         queue_bytes: int = _QUEUE_BYTES,
         now: Callable[[], float] = time.time,
+        steady: Callable[[], float] = steady_seconds,
     ) -> None:
         self.path = Path(path)
         self.retention = retention
         self.retention_bytes = retention_bytes
         self._queue_bytes = queue_bytes
-        self._now = now
+        self._clock = ArrivalClock(now, steady)
         self._lock = FileLock(self.path)
         self._followers = Followers()
-        self._expiry = Expiry(retention, retention_bytes, now)
+        self._expiry = Expiry(retention, retention_bytes, self._clock)
         self._writer: Writer | None = None
         self._readers: ReaderPool | None = None
         self._salvager: Salvager | None = None
@@ -91,6 +94,7 @@ class SQLiteStore:
         self._lock.acquire()
         try:
             connection = open_file(self.path, self._expiry.log_bytes)
+            self._clock.open(connection)
             damaged = noted(connection, self.path.parent)
             writer = self._writer = Writer(
                 self.path,
@@ -99,7 +103,7 @@ class SQLiteStore:
                 self._followers.tell,
                 self._begin_anew,
                 queue_bytes=self._queue_bytes,
-                now=self._now,
+                clock=self._clock,
             )
         except BaseException:
             self._lock.release()

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from otelbridge.model import Batch
 from otelbridge.store.protocol import Arrivals, StoreError, StoreUnavailableError
+from otelbridge.store.sqlite.arrival_clock import ArrivalClock
 from otelbridge.store.sqlite.connections import is_damage
 from otelbridge.store.sqlite.expiry import Expiry
 from otelbridge.store.sqlite.files import reopen_file
@@ -66,7 +67,7 @@ class Writer:
         begin_anew: puts a new file in the place of one that is damaged, whose connection and
             fault it is given, and returns a connection to it.
         queue_bytes: how much may wait; beyond it batches are refused.
-        now: the clock, in seconds since the epoch.
+        clock: when records arrive.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Writer:
         begin_anew: Callable[[sqlite3.Connection, str], sqlite3.Connection],
         *,
         queue_bytes: int,
-        now: Callable[[], float],
+        clock: ArrivalClock,
     ) -> None:
         self._path = path
         self._connection = connection
@@ -87,7 +88,7 @@ class Writer:
         self._committed = committed
         self._begin_anew = begin_anew
         self._queue_bytes = queue_bytes
-        self._now = now
+        self._clock = clock
         self._expiring: list[asyncio.Future[None]] = []
         self._queue: collections.deque[_Waiting] = collections.deque()
         self._restoring: collections.deque[_Restoring] = collections.deque()
@@ -227,7 +228,7 @@ class Writer:
     def _store(self, group: Sequence[_Waiting]) -> Sequence[Arrivals | StoreError]:
         batches = [item.batch for item in group]
         try:
-            added = self._commit(lambda: self._inserter.insert(batches, self._now()))
+            added = self._commit(lambda: self._inserter.insert(batches, self._arrival()))
         except Exception as error:
             if is_damage(error) and self._replace(str(error)):
                 return self._store(group)
@@ -258,6 +259,7 @@ class Writer:
             connection.execute("COMMIT")
         except BaseException:
             self._inserter.rolled_back()
+            self._clock.save_again()
             with contextlib.suppress(sqlite3.Error):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -267,10 +269,15 @@ class Writer:
             self._accepts_again()
         return added
 
+    def _arrival(self) -> float:
+        now = self._clock.seconds()
+        self._clock.save(self._connection)
+        return now
+
     def _restore(self, item: _Restoring) -> None:
         def insert() -> Added:
             note(self._connection, item.key, item.page)
-            return self._inserter.restore(item.restored, self._now())
+            return self._inserter.restore(item.restored, self._arrival())
 
         try:
             added = self._commit(insert)
@@ -294,6 +301,7 @@ class Writer:
             _log.error("a new file cannot be begun in the damaged one's place: %s", error)
             return False
         self._began_anew = time.monotonic()
+        self._clock.save_again()
         self._inserter = Inserter(self._connection)
         self._broken = False
         return True

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from otelbridge.elasticsearch.client import make_client
+from otelbridge.elasticsearch.install import install_templates
+from otelbridge.elasticsearch.templates import TemplateOptions
 from otelbridge.model import Batch, LogRecord, MetricPoint, Span
 from otelbridge.settings import Settings, read_settings
 from otelbridge.store.elasticsearch import ElasticsearchStore
@@ -41,11 +43,37 @@ class OpenStore:
 
     def refresh(self) -> None:
         """Wait until everything written can be found, by its newest fields too."""
-        client = make_client(self.settings, url=self.settings.store)
-        namespace = self.settings.elasticsearch_namespace
-        client.indices.refresh(index=f"*-otelbridge.otel-{namespace}", allow_no_indices=True)
-        client.close()
-        self.store._open_server.forget_fields()
+        make_findable(self.store)
+
+
+# What the test bed lacks of a distribution.
+WITHOUT = ("histogram", "aggregate_metric_double")
+
+
+def prepare(url: str) -> str:
+    """Install the templates on a server; returns its address."""
+    client = make_client(read_settings({}), url=url)
+    for _ in install_templates(client, url, TemplateOptions(retention=86400.0, without=WITHOUT)):
+        pass
+    client.close()
+    return url
+
+
+def make_findable(store: ElasticsearchStore) -> None:
+    """Wait until everything written can be found, by its newest fields too."""
+    server = store._open_server
+    streams = f"*-otelbridge.otel-{server.namespace}"
+    server.client.indices.refresh(index=streams, allow_no_indices=True)
+    server.forget_fields()
+
+
+def remove_streams(settings: Settings) -> None:
+    """Remove what a store keeps."""
+    client = make_client(settings, url=settings.store)
+    for type in ("logs", "traces", "metrics"):
+        name = f"{type}-otelbridge.otel-{settings.elasticsearch_namespace}"
+        client.options(ignore_status=404).indices.delete_data_stream(name=name)
+    client.close()
 
 
 @contextmanager
@@ -61,11 +89,7 @@ def opened(url: str, namespace: str) -> Iterator[OpenStore]:
             yield OpenStore(store, settings, loop)
         finally:
             asyncio.run_coroutine_threadsafe(store.close(), loop).result(30)
-            client = make_client(settings, url=url)
-            for type in ("logs", "traces", "metrics"):
-                name = f"{type}-otelbridge.otel-{namespace}"
-                client.options(ignore_status=404).indices.delete_data_stream(name=name)
-            client.close()
+            remove_streams(settings)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

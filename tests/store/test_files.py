@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -115,6 +116,19 @@ def test_a_file_of_an_older_version_is_upgraded_with_a_copy_kept(tmp_path, caplo
     with sqlite3.connect(copy) as connection:
         assert connection.execute("SELECT value FROM meta").fetchone() == ("0",)
         assert connection.execute("SELECT count(*) FROM logs").fetchone() == (2,)
+
+
+def test_without_room_for_a_copy_the_file_is_upgraded_all_the_same(tmp_path, caplog, monkeypatch):
+    path = tmp_path / "s.db"
+    version_0.write(path)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2**20))
+    with opened(path) as store:
+        assert store.count_logs(None, EVER) == 2
+    assert [file.name for file in tmp_path.iterdir() if "version" in file.name] == []
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "no room to keep a copy" in line
+    assert_consistent(path)
 
 
 def test_an_upgrade_that_fails_leaves_the_file_as_it_was(tmp_path):

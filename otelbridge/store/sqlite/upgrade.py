@@ -1,8 +1,10 @@
-"""Bringing an older file to this version, with a copy of it kept beside."""
+"""Bringing an older file to this version, with a copy of it kept beside where there is room."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +12,11 @@ from typing import Final
 
 from otelbridge.store.protocol import StoreError
 from otelbridge.store.sqlite import tables
+from otelbridge.store.sqlite.stats import file_bytes
 
 _log = logging.getLogger(__name__)
+
+_ROOM_LEFT: Final = 64 * 2**20
 
 
 def _from_0(connection: sqlite3.Connection) -> None:
@@ -66,23 +71,16 @@ STEPS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {0: _from_0, 1: 
 def upgrade(connection: sqlite3.Connection, path: Path, version: int) -> None:
     """Bring the file at ``path`` from ``version`` to this one, in one transaction.
 
-    A copy goes beside it first, named after its version; it is kept, and an upgrade that was cut
-    short finds the file as it was.
+    A copy goes beside it first, named after its version, where there is room for one. An upgrade
+    that was cut short finds the file as it was.
 
     Raises:
-        StoreError: there is no way from that version, or no room for the copy.
+        StoreError: there is no way from that version.
     """
     if any(step not in STEPS for step in range(version, tables.VERSION)):
         raise StoreError(f"the store {path} has format {version}, which this version cannot read")
     copy = path.with_name(f"{path.name}.version-{version}")
-    try:
-        if not copy.exists():
-            _copy(connection, copy)
-    except (OSError, sqlite3.OperationalError) as error:
-        raise StoreError(
-            f"cannot keep a copy of the store at {copy} before upgrading it ({error}); make room, "
-            "or set OTELBRIDGE_STORE to another file"
-        ) from error
+    kept = copy.exists() or _copy(connection, path, copy)
     connection.execute("BEGIN IMMEDIATE")
     try:
         for step in range(version, tables.VERSION):
@@ -96,21 +94,32 @@ def upgrade(connection: sqlite3.Connection, path: Path, version: int) -> None:
             connection.execute("ROLLBACK")
         raise
     _log.warning(
-        "the store %s was upgraded from format %d to %d; a copy of the old one is %s",
+        "the store %s was upgraded from format %d to %d; %s",
         path,
         version,
         tables.VERSION,
-        copy,
+        f"a copy of the old one is {copy}" if kept else "there was no room to keep a copy",
     )
 
 
-def _copy(connection: sqlite3.Connection, copy: Path) -> None:
+def _copy(connection: sqlite3.Connection, path: Path, copy: Path) -> bool:
+    """Copy the file; whether there was room."""
     # Under another name until it is whole: a copy cut short must not pass for one.
     partial = copy.with_name(copy.name + ".partial")
-    partial.unlink(missing_ok=True)
-    target = sqlite3.connect(partial)
     try:
-        connection.backup(target)
-    finally:
-        target.close()
-    partial.rename(copy)
+        partial.unlink(missing_ok=True)
+        # What comes in afterwards needs room, too.
+        needed = file_bytes(connection, path) + _ROOM_LEFT
+        if shutil.disk_usage(path.parent).free < needed:
+            return False
+        target = sqlite3.connect(partial)
+        try:
+            connection.backup(target)
+        finally:
+            target.close()
+        partial.rename(copy)
+    except (OSError, sqlite3.OperationalError):
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        return False
+    return True

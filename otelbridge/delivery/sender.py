@@ -21,6 +21,7 @@ from otelbridge.delivery.counters import Counters, Snapshot
 from otelbridge.delivery.outbox import Item, Outbox
 from otelbridge.delivery.payload import DeliveredSignal
 from otelbridge.delivery.queue import RecordQueue
+from otelbridge.delivery.redacted import redact_records
 from otelbridge.delivery.timing import Backoff, Deadline
 
 if TYPE_CHECKING:
@@ -325,7 +326,7 @@ class Delivery:
 
     def _encode(self, batch: list[Any]) -> tuple[bytes, int]:
         try:
-            return self.destination.encode(batch), len(batch)
+            return self.destination.encode(redact_records(self.signal, batch)), len(batch)
         except Exception as error:
             if len(batch) == 1:
                 self._drop(1, answers.UNENCODABLE, f"{type(error).__name__}: {error}")

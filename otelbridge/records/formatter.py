@@ -17,6 +17,7 @@ from pythonjsonlogger.orjson import OrjsonFormatter, orjson_default
 from otelbridge.records.exceptions import record_exception
 from otelbridge.records.extras import INTERNAL_ATTRIBUTES, STANDARD_ATTRIBUTES, message_fields
 from otelbridge.records.message import message_text
+from otelbridge.records.redaction import redact_text, redact_value
 from otelbridge.records.service import service_fields
 from otelbridge.records.trace import trace_ids
 from otelbridge.records.uid import record_uid
@@ -179,7 +180,7 @@ class JsonFormatter(OrjsonFormatter):
         line: dict[str, Any] = {
             TIMESTAMP: self._timestamp(record.created),
             LOG_LEVEL: str(record.levelname),
-            MESSAGE: record.message,
+            MESSAGE: redact_text(record.message),
             ECS_VERSION_FIELD: ECS_VERSION,
             **self._service,
             LOG_LOGGER: record.name,
@@ -202,7 +203,7 @@ class JsonFormatter(OrjsonFormatter):
         if record.exc_info or record.exc_text:
             self._add_exception(line, record)
         if record.stack_info:
-            line[STACK] = self._lines(record.stack_info, self.stack_info_as_array)
+            line[STACK] = self._lines(redact_text(record.stack_info), self.stack_info_as_array)
         line[RECORD_UID] = record_uid(record)
         return line
 
@@ -212,9 +213,11 @@ class JsonFormatter(OrjsonFormatter):
             return
         if exception.type:
             line[ERROR_TYPE] = exception.type
-            line[ERROR_MESSAGE] = exception.message
-        line[ERROR_STACK_TRACE] = self._lines(exception.stack_trace, self.exc_info_as_array)
-        line.update(exception.attributes())
+            line[ERROR_MESSAGE] = redact_text(exception.message)
+        line[ERROR_STACK_TRACE] = self._lines(
+            redact_text(exception.stack_trace), self.exc_info_as_array
+        )
+        line.update(redact_value("", exception.attributes()))
 
     def _add_given(
         self, line: dict[str, Any], own: frozenset[str], given: Iterable[tuple[Any, Any]]
@@ -227,7 +230,7 @@ class JsonFormatter(OrjsonFormatter):
                 name = f"extra.{name}"
             if name in added:
                 name = free_key(name, added, repeats)
-            written = self._value(value)
+            written = redact_value(json_key(key), self._value(value))
             if name in _TEXT_FIELDS and type(written) is not str:
                 written = orjson.dumps(written).decode()
             added[name] = written

@@ -19,6 +19,7 @@ MASK: Final = "***"
 
 # Of a name that is longer, so many of the last characters tell.
 _NAME_CHARS: Final = 100
+_SHORT_CHARS: Final = 128
 
 # The last word or words of a name. ``token_count`` is no secret, nor is ``author``.
 _LAST_WORDS: Final = (
@@ -27,7 +28,7 @@ _LAST_WORDS: Final = (
     r"|session[_-]?id|jwt|cookies?|card[_-]?(?:number|no)|cvv2?|cvc2?)"
 )
 _SECRET_NAME: Final = re.compile(
-    rf"(?:^|[^A-Za-z0-9]|(?<=[a-z0-9])(?=[A-Z]))(?i:{_LAST_WORDS})[\]\"']*$"
+    rf"(?:^|[^A-Za-z0-9]|(?<=[a-z0-9])(?=[A-Z]))(?i:{_LAST_WORDS})[\]\"']*(?:#\d+)?$"
 )
 
 # --- what a text may hold -------------------------------------------------------------------------
@@ -71,8 +72,8 @@ _ASSIGNED: Final = re.compile(
     # From where the name begins, or each of its characters would be tried as the first.
     r"(?<![A-Za-z0-9_.\-\[\]])(?P<name>[A-Za-z0-9_.\-\[\]]+)"
     r"(?P<between>\\?[\"']?\s{0,3}(?:=|:)\s{0,3})"
-    r"(?P<value>\\?\"[^\"\n]*\"|\\?'[^'\n]*'|[^\s,;&\"'<>{}()\[\]]+)"
 )
+_VALUE: Final = re.compile(r"(\\?[\"'])?(?(1)(?:[^\"'\n\\]|\\(?![\"']))*|[^\s,;&\"'<>{}()\[\]]+)")
 _JWT: Final = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
 _PEM: Final = re.compile(
     r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
@@ -96,20 +97,23 @@ def is_secret(name: str) -> bool:
     return _SECRET_NAME.search(plain) is not None or _is_named(plain)
 
 
-def redact_text(text: str) -> str:
-    """Write ``***`` for the secrets in a text; in time linear in its length."""
+def may_hold_secret(text: str) -> bool:
+    """Tell whether a text is worth a closer look; ``False`` means that it holds no secret."""
+    if _also() is not None and ("=" in text or ":" in text):
+        return True
     lowered = text.lower()
-    if not any(map(lowered.__contains__, _SUSPECT)):
-        if _DIGITS.search(text) is not None:
-            text = _CARD.sub(_card, text)
-        return text if _also() is None else _ASSIGNED.sub(_assigned, text)
-    text = _USER_INFO.sub(f"{MASK}@", text)
-    text = _PEM.sub(rf"\1{MASK}\2", text)
-    text = _HEADER.sub(rf"\1\2{MASK}", text)
-    text = _BEARER.sub(rf"\1\2{MASK}", text)
-    text = _JWT.sub(MASK, text)
-    text = _ASSIGNED.sub(_assigned, text)
-    return _CARD.sub(_card, text)
+    return any(map(lowered.__contains__, _SUSPECT)) or _DIGITS.search(text) is not None
+
+
+def redact_text(text: str) -> str:
+    """Write ``***`` for the secrets in a text, in time linear in its length.
+
+    Returns:
+        The text itself where it holds none.
+    """
+    # Short texts repeat: routes, methods, names of hosts and threads.
+    redacted = _redact_short(text) if len(text) <= _SHORT_CHARS else _redact(text)
+    return text if redacted == text else redacted
 
 
 def redact_value(name: str, value: Any) -> Any:
@@ -117,7 +121,7 @@ def redact_value(name: str, value: Any) -> Any:
 
     Args:
         name: the key it stands under; an empty one for none.
-        value: text, number, truth value, ``None``, or lists and string-keyed dicts of them.
+        value: text, number, truth value, ``None``, or lists, tuples and string-keyed dicts of them.
 
     Returns:
         The data itself where nothing is secret, else a changed copy.
@@ -131,26 +135,52 @@ def redact_value(name: str, value: Any) -> Any:
     if type(value) is dict:
         changed = {key: redact_value(key, member) for key, member in value.items()}
         return changed if _differs(value.values(), changed.values()) else value
-    if type(value) is list:
+    if type(value) is list or type(value) is tuple:
         members = [redact_value("", member) for member in value]
         return members if _differs(value, members) else value
     return value
+
+
+def _redact(text: str) -> str:
+    if not may_hold_secret(text):
+        return text
+    text = _USER_INFO.sub(f"{MASK}@", text)
+    text = _PEM.sub(rf"\1{MASK}\2", text)
+    text = _HEADER.sub(rf"\1\2{MASK}", text)
+    text = _BEARER.sub(rf"\1\2{MASK}", text)
+    text = _JWT.sub(MASK, text)
+    text = _redact_assigned(text)
+    return _CARD.sub(_card, text)
+
+
+_redact_short = lru_cache(maxsize=4096)(_redact)
 
 
 def _differs(before: Any, after: Any) -> bool:
     return any(one is not other for one, other in zip(before, after, strict=True))
 
 
-def _assigned(found: re.Match[str]) -> str:
-    name, between = found["name"][-_NAME_CHARS:], found["between"]
-    if not is_secret(name) or found["value"].strip("\\\"'") in {"", MASK, "None", "null"}:
-        return found[0]
-    quoted = between[0] in "\\\"'"
-    if ":" in between and not quoted and not _SECRET_AFTER_COLON.search(name):
-        return found[0]
-    value = found["value"]
-    quote = value[: 2 if value[0] == "\\" else 1] if value[0] in "\\\"'" else ""
-    return f"{found['name']}{between}{quote}{MASK}{quote}"
+def _redact_assigned(text: str) -> str:
+    parts, done = [], 0
+    for found in _ASSIGNED.finditer(text):
+        if found.start() < done or not _is_assigned_secret(found["name"], found["between"]):
+            continue
+        value = _VALUE.match(text, found.end())
+        if value is None:
+            continue
+        quote = value[1] or ""
+        if value[0][len(quote) :] in {"", MASK, "None", "null"}:
+            continue
+        parts += [text[done : found.end()], quote, MASK]
+        done = value.end()
+    return "".join([*parts, text[done:]]) if parts else text
+
+
+def _is_assigned_secret(name: str, between: str) -> bool:
+    name = name[-_NAME_CHARS:]
+    if not is_secret(name):
+        return False
+    return ":" not in between or between[0] in "\\\"'" or bool(_SECRET_AFTER_COLON.search(name))
 
 
 def _card(found: re.Match[str]) -> str:
@@ -180,6 +210,7 @@ def redact_also(*names: str) -> None:
     pattern = "|".join(f"(?:{translate(name)})" for name in given)
     _Names.matches = re.compile(pattern, re.IGNORECASE).match if given else None
     is_secret.cache_clear()
+    _redact_short.cache_clear()
 
 
 def _also() -> Callable[[str], object] | None:

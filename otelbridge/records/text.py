@@ -12,6 +12,7 @@ import orjson
 from otelbridge.records.exceptions import record_exception
 from otelbridge.records.extras import extra_fields, message_fields
 from otelbridge.records.message import message_text
+from otelbridge.records.redaction import redact_text, redact_value
 from otelbridge.records.trace import trace_ids
 from otelbridge.records.values import json_key, json_value
 
@@ -60,10 +61,10 @@ class TextFormatter(logging.Formatter):
             paint(_DIM, self._time(record)),
             paint(level, f"{record.levelname:<8}"),
             paint(_LOGGER, _visible(record.name)),
-            _visible(message_text(record, self._max_chars)),
+            _visible(redact_text(message_text(record, self._max_chars))),
         ]
         parts += [
-            f"{paint(_KEY, _visible(json_key(key)))}={_visible(self._value(value))}"
+            f"{paint(_KEY, _visible(json_key(key)))}={_visible(self._value(json_key(key), value))}"
             for key, value in extra_fields(record).items()
             if key not in message
         ]
@@ -73,7 +74,7 @@ class TextFormatter(logging.Formatter):
         text = " ".join(parts)
         exception = record_exception(record, self._max_chars)
         if exception is not None:
-            frames, _, last = exception.stack_trace.rpartition("\n")
+            frames, _, last = redact_text(exception.stack_trace).rpartition("\n")
             text += f"\n{_visible(frames)}\n{paint(_ERROR, _visible(last))}"
         if record.stack_info:
             text += f"\n{_visible(record.stack_info)}"
@@ -87,8 +88,8 @@ class TextFormatter(logging.Formatter):
             # A record built by hand may hold any time.
             return json_key(record.created)
 
-    def _value(self, value: Any) -> str:
-        plain = json_value(value, self._max_chars)
+    def _value(self, name: str, value: Any) -> str:
+        plain = redact_value(name, json_value(value, self._max_chars))
         if type(plain) is str and _BARE.fullmatch(plain):
             return plain
         return orjson.dumps(plain).decode()

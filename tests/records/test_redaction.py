@@ -79,6 +79,19 @@ def test_secrets_in_a_text_are_masked_and_what_is_around_them_stays(text):
     assert before[:1] == redacted.split()[:1] or MASK in redacted.split()[0]
 
 
+def test_json_within_json_stays_json():
+    inner = json.dumps({"token": SECRET, "n": 1})
+
+    redacted = redact_text(json.dumps({"body": inner}))
+
+    assert json.loads(json.loads(redacted)["body"]) == {"token": MASK, "n": 1}
+
+
+def test_a_secret_behind_another_name_is_found():
+    assert redact_text(f"ValueError: password={SECRET}") == f"ValueError: password={MASK}"
+    assert redact_text(f"a=b:token={SECRET}, c") == f"a=b:token={MASK}, c"
+
+
 def test_a_signed_token_is_masked_wherever_it_stands():
     token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
 
@@ -199,11 +212,9 @@ def test_shape_and_keys_of_any_data_stay(value):
 )  # fmt: skip
 def test_a_megabyte_of_anything_takes_no_more_than_linear_time(piece):
     text = (piece * (10**6 // len(piece))) + " token=x"
-    begun = time.perf_counter()
-    redact_text(text[: len(text) // 8])
-    part = time.perf_counter() - begun
-    begun = time.perf_counter()
+    begun = time.process_time()
+
     redact_text(text)
 
-    # Eight times as much; sixty-four times would be quadratic.
-    assert time.perf_counter() - begun < max(1.0, 30 * part)
+    # Quadratic time would be hours.
+    assert time.process_time() - begun < 20

@@ -1,0 +1,124 @@
+"""OpenTelemetry's records without their secrets, on the thread that encodes them.
+
+A record is not changed, since the program's own processors may hold it too: where something is
+secret, a copy goes on in its place.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, Final
+
+from opentelemetry.attributes import BoundedAttributes
+
+from otelbridge.delivery.payload import DeliveredSignal
+from otelbridge.records.redaction import is_secret, may_hold_secret, redact_text, redact_value
+from otelbridge.schema import ORIGIN_ATTRIBUTES, RECORD_UID
+
+# Written by this package, of what never is a secret.
+_OWN: Final = ORIGIN_ATTRIBUTES | {RECORD_UID}
+_NESTED: Final = frozenset({dict, list, tuple})
+
+
+def redact_records(signal: DeliveredSignal, records: list[Any]) -> list[Any]:
+    """Write ``***`` for the secrets in log records or spans.
+
+    Args:
+        signal: what they are.
+        records: the SDK's readable log records or spans.
+
+    Returns:
+        The same records, or copies of those that held a secret.
+    """
+    redact = _log if signal == "logs" else _span
+    return [redact(record) for record in records]
+
+
+def _log(readable: Any) -> Any:
+    record = readable.log_record
+    body = redact_value("", record.body)
+    attributes = _attributes(record.attributes)
+    if body is record.body and attributes is record.attributes:
+        return readable
+    changed = copy.copy(record)
+    changed.body, changed.attributes = body, attributes
+    return replace(readable, log_record=changed)
+
+
+def _span(span: Any) -> Any:
+    attributes = _attributes(span._attributes)
+    name = redact_text(span._name)
+    description = span._status.description
+    said = redact_text(description) if description else description
+    events = [_holder(event) for event in span._events]
+    links = [_holder(link) for link in span._links]
+    if (
+        attributes is span._attributes
+        and name == span._name
+        and said == description
+        and all(map(operator.is_, events, span._events))
+        and all(map(operator.is_, links, span._links))
+    ):
+        return span
+    changed = copy.copy(span)
+    changed._attributes, changed._name = attributes, name
+    changed._events, changed._links = _kept(span._events, events), _kept(span._links, links)
+    if said != description:
+        changed._status = copy.copy(span._status)
+        changed._status._description = said
+    return changed
+
+
+def _holder(holder: Any) -> Any:
+    """Redact an event's or a link's attributes."""
+    attributes = _attributes(holder._attributes)
+    if attributes is holder._attributes:
+        return holder
+    changed = copy.copy(holder)
+    changed._attributes = attributes
+    return changed
+
+
+def _attributes(attributes: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if not attributes:
+        return attributes
+    # Its own methods take a lock for each key.
+    plain = attributes._dict if type(attributes) is BoundedAttributes else attributes
+    if not _has_secret_name(tuple(plain)) and not _needs_look(plain):
+        return attributes
+    redacted = {key: redact_value(key, value) for key, value in plain.items()}
+    if all(redacted[key] is value for key, value in plain.items()):
+        return attributes
+    bounded = BoundedAttributes(attributes=redacted, immutable=False)
+    bounded.dropped = getattr(attributes, "dropped", 0)
+    return bounded
+
+
+@lru_cache(maxsize=1024)
+def _has_secret_name(names: tuple[str, ...]) -> bool:
+    return any(map(is_secret, names))
+
+
+def _needs_look(attributes: Mapping[str, Any]) -> bool:
+    """Look at all texts at once: there are many, and hardly ever does one hold a secret."""
+    texts = []
+    for name, value in attributes.items():
+        if type(value) is str:
+            if name not in _OWN:
+                texts.append(value)
+        elif type(value) in _NESTED:
+            return True
+    return may_hold_secret("\n".join(texts))
+
+
+def _kept(bounded: Any, items: list[Any]) -> Any:
+    """Put items into a list like the SDK's bounded one, which says how many it has dropped."""
+    if not hasattr(bounded, "dropped"):
+        return items
+    kept = type(bounded).from_seq(max(1, len(items)), items)
+    kept.dropped = bounded.dropped
+    return kept

@@ -11,12 +11,10 @@ Where to, ``OTELBRIDGE_NOTIFY`` says, or ``instrument(notify=[...])``. Nothing h
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import logging
 import os
 import threading
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -165,7 +163,9 @@ async def send_async(
         SettingsError: ``OTELBRIDGE_NOTIFY`` is wrong.
         ValueError: no destination is called so.
     """
-    courier = _courier()
+    import asyncio  # whoever waits for this has it loaded already; others need not
+
+    courier = await asyncio.to_thread(_courier)
     if courier is None:
         return []
     message = _message(text, title, error, severity, authors, "")
@@ -212,7 +212,7 @@ async def _now(
 def _courier() -> Courier | None:
     with _office.lock:
         if not _office.made:
-            settings = _office.settings or read_settings()
+            settings = _office.settings = _office.settings or read_settings()
             found = () if settings.sdk_disabled else destinations(settings)
             _office.made = True
             if found:
@@ -248,7 +248,8 @@ def _message(
         title, _, rest = str(text).strip().partition("\n")
         text = rest.strip()
         if not title and error is not None:
-            title = _named(error)
+            # The one line of the minimal form, without the place before it.
+            title = tracebacks["minimal"].partition(" - ")[2] or tracebacks["minimal"]
     made = Message(
         title=title,
         text=str(text),
@@ -276,12 +277,14 @@ def _destination(given: object) -> Destination:
     raise ValueError(f"{type(given).__name__}; allowed: a URL, a Channel or a Destination")
 
 
-def _named(error: BaseException) -> str:
-    return traceback.format_exception_only(type(error), error)[-1].strip()
-
-
 def _tracebacks(error: BaseException) -> dict[str, str]:
-    return {"full": "".join(traceback.format_exception(type(error), error, error.__traceback__))}
+    from otelbridge.records.tracebacks import format_traceback
+
+    return {
+        "full": format_traceback(error, "full"),
+        "clean": format_traceback(error, "clean"),
+        "minimal": format_traceback(error, "minimal"),
+    }
 
 
 def _at_exit() -> None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from otelbridge.channels.channel import Channel, ChannelError, ChannelSettingsError, Receipt, option
 from otelbridge.channels.cutting import cut_bytes, cut_middle, plain
 from otelbridge.channels.message import Message
-from otelbridge.channels.quiet import quietly
+from otelbridge.channels.quiet import prepare_quiet, quietly
 
 # A service that takes less cuts what is left; one that takes files is given the whole as well.
 BODY_LIMIT: Final = 30_000
@@ -48,6 +48,10 @@ class Apprise(Channel):
         pieces = [*parts.netloc.replace("@", ":").split(":"), *parts.path.split("/")]
         return [*super().secrets(), *(piece for piece in pieces if len(piece) >= 6)]
 
+    def prepare(self) -> None:
+        prepare_quiet()
+        import apprise  # noqa: F401
+
     def send(self, message: Message) -> Receipt:
         service, library = self._service()
         with quietly(), _arguments(message, self.timeout) as arguments:
@@ -55,7 +59,10 @@ class Apprise(Channel):
         return _receipt(result, library)
 
     async def send_async(self, message: Message) -> Receipt:
-        service, library = self._service()
+        import asyncio  # whoever waits for this has it loaded already; others need not
+
+        # Apprise takes a good while to load; reading the URL loads the service's own module.
+        service, library = await asyncio.to_thread(self._service)
         with quietly(), _arguments(message, self.timeout) as arguments:
             result = await service.async_notify(**arguments)
         return _receipt(result, library)

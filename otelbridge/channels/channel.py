@@ -19,7 +19,6 @@ It is named where destinations are by its import path: ``class:shop.pager.Pager?
 
 from __future__ import annotations
 
-import asyncio
 import types
 import typing
 from collections.abc import Mapping
@@ -129,6 +128,13 @@ class Channel:
     interval: ClassVar[float] = 0.0
     timeout: ClassVar[float] = 10.0
 
+    def prepare(self) -> None:
+        """Load what sending needs; called on a thread of the channel's own, before it is needed.
+
+        An import at the end of a program that was interrupted would change its exit code: CPython
+        forgets the interrupt whenever a module makes code of a string, as dataclasses do.
+        """
+
     def send(self, message: Message) -> Receipt | None:
         """Send a message and wait for the service's answer.
 
@@ -143,6 +149,8 @@ class Channel:
         Raises:
             ChannelError: it did not arrive.
         """
+        import asyncio  # whoever waits for this has it loaded already; others need not
+
         return await asyncio.to_thread(self.send, message)
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
@@ -120,6 +119,8 @@ async def deliver(destination: Destination, message: Message, timeout: float) ->
     Raises:
         ChannelError: it did not arrive.
     """
+    import asyncio  # whoever waits for this has it loaded already; others need not
+
     channel = destination.channel
     try:
         sending = channel.send_async(destination.render(message))

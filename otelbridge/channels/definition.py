@@ -182,7 +182,13 @@ def _read_url(scheme: str, url: str) -> tuple[str, dict[str, Any], dict[str, str
     if scheme in {"telegram", "discord", "slack", "smtp", "smtps"}:
         address, _, query = url.replace("#", "?", 1).partition("?")
         kind, values = _OWN[scheme](address)
-        return kind, values, _options(query)
+        options = _options(query)
+        # A proxy, or a stand-in to try things with: the webhook's URL with another beginning.
+        base = options.pop("base_url", "") if "url" in values else ""
+        if base:
+            path = urlsplit(values["url"]).path
+            values["url"] = base.rstrip("/") + path
+        return kind, values, options
     # What is left is Apprise's, whose query is its own.
     address, _, fragment = url.partition("#")
     return "apprise", {"url": address.removeprefix("apprise+")}, _options(fragment)
@@ -207,7 +213,7 @@ def _telegram(url: str) -> tuple[str, dict[str, Any]]:
 
 
 def _discord(url: str) -> tuple[str, dict[str, Any]]:
-    found = re.fullmatch(r"\w+://([^/\s]+)/([^/\s]+)/?", url)
+    found = re.fullmatch(r"\w+://(\d+)/([^/\s]+)/?", url)
     if found is None:
         raise ChannelSettingsError(
             "allowed: discord://ID/TOKEN, or https://discord.com/api/webhooks/ID/TOKEN"
@@ -217,7 +223,7 @@ def _discord(url: str) -> tuple[str, dict[str, Any]]:
 
 def _slack(url: str) -> tuple[str, dict[str, Any]]:
     path = url.partition("://")[2].strip("/")
-    if path.count("/") != 2:
+    if not re.fullmatch(r"[A-Z0-9]+/[A-Z0-9]+/[^/\s]+", path):
         raise ChannelSettingsError(
             "allowed: slack://T.../B.../..., or https://hooks.slack.com/services/T.../B.../..."
         )

@@ -60,7 +60,7 @@ class Discord(HTTPChannel):
     thread: str = option("the id of a thread in the webhook's channel", default="")
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"https?://[^/\s]+(/\S*)?/webhooks/[^/\s]+/[^/\s]+/?", self.url):
+        if not re.fullmatch(r"https?://[^/\s]+(/\S*)?/webhooks/\d+/[^/\s]+/?", self.url):
             raise ChannelSettingsError(
                 "discord: url is ***; allowed: https://discord.com/api/webhooks/ID/TOKEN"
             )

@@ -7,6 +7,8 @@ here run it with httpx, one waiting and one for event loops.
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import json
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -16,9 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otelbridge.channels.channel import Channel, ChannelError, Receipt
 from otelbridge.channels.message import Message
-from otelbridge.channels.quiet import quietly
+from otelbridge.channels.quiet import prepare_quiet, quietly
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 # The most that is read of an answer; no service says more than this about one message.
@@ -102,6 +106,16 @@ class HTTPChannel(Channel):
         """
         raise NotImplementedError
 
+    def prepare(self) -> None:
+        prepare_quiet()
+        _trusted()
+
+    def _prepare_async(self) -> None:
+        self.prepare()
+        # What httpx speaks to asyncio through is loaded with the first connection, on the loop.
+        with contextlib.suppress(ImportError):
+            importlib.import_module("anyio._backends._asyncio")
+
     def send(self, message: Message, arrived: str = "") -> Receipt:
         exchange = self.exchange(message, arrived)
         with quietly(), _client(self.timeout) as client:
@@ -120,6 +134,9 @@ class HTTPChannel(Channel):
                 return receipt
 
     async def send_async(self, message: Message, arrived: str = "") -> Receipt:
+        import asyncio  # whoever waits for this has it loaded already; others need not
+
+        await asyncio.to_thread(self._prepare_async)
         exchange = self.exchange(message, arrived)
         with quietly():
             async with _async_client(self.timeout) as client:
@@ -195,11 +212,19 @@ def _httpx() -> Any:
     return httpx
 
 
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """The authorities to trust, read once; a client of its own reads them for every message."""
+    context: ssl.SSLContext = _httpx().create_ssl_context()
+    return context
+
+
 def _options(timeout: float) -> dict[str, Any]:
     from otelbridge import __version__
 
     return {
         "timeout": timeout,
+        "verify": _trusted(),
         # A secret in a URL or a header goes where the user said and nowhere else.
         "follow_redirects": False,
         "headers": {"User-Agent": f"otelbridge/{__version__}"},

@@ -119,6 +119,11 @@ class Lane:
         self._thread = thread
 
     def _work(self, deadline: float | None = None) -> None:
+        try:
+            self.destination.channel.prepare()
+        except Exception as error:
+            # What is missing is said by the first message that needs it.
+            _logger.debug("%s: %s", self.destination.name, type(error).__name__)
         if not self._restored:
             self._restored = True
             for delivery in self._outbox.waiting(self.destination.name):

@@ -24,6 +24,11 @@ _LOGGERS: Final = {
 _sending: ContextVar[bool] = ContextVar("otelbridge_channel_sending", default=False)
 
 
+def prepare_quiet() -> None:
+    """Load what :func:`quietly` needs, where it holds up nobody."""
+    import opentelemetry.instrumentation.utils  # noqa: F401
+
+
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """Hold back what would show a secret, for as long as a channel sends."""

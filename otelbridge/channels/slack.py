@@ -68,8 +68,9 @@ class Slack(HTTPChannel):
 
     @property
     def address(self) -> str:
-        parts = urlsplit(self.url).path.strip("/").split("/")
-        return f"slack:{parts[1]}" if len(parts) > 2 else "slack"
+        # The workspace's id; what follows it is the secret.
+        team = re.search(r"/services/([A-Z0-9]+)/", urlsplit(self.url).path)
+        return f"slack:{team[1]}" if team else "slack"
 
     def secrets(self) -> list[str]:
         path = urlsplit(self.url).path.strip("/")

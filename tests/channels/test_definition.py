@@ -77,6 +77,10 @@ HERE = __name__
             "https://discord.com/api/webhooks/12/abc",
             Discord(url="https://discord.com/api/webhooks/12/abc"),
         ),
+        (
+            "discord://12/abc?base_url=http://127.0.0.1:81/",
+            Discord(url="http://127.0.0.1:81/api/webhooks/12/abc"),
+        ),
         ("slack://T1/B1/xyz", Slack(url="https://hooks.slack.com/services/T1/B1/xyz")),
         (
             "https://hooks.slack.com/services/T1/B1/xyz",
@@ -203,8 +207,8 @@ def test_whatever_follows_a_scheme_is_taken_or_refused_without_being_shown(schem
     except ValueError as error:
         shown = str(error)
 
-    # A path is not a secret, and neither is a class's name.
-    assert secret not in shown or scheme in {"file", "class"}
+    # A path is not a secret, and neither is a user's or a class's name.
+    assert secret not in shown or scheme in {"file", "class", "smtp"}
 
 
 def test_a_form_is_made_of_the_fields_a_class_declares():

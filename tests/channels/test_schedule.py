@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime, timezone
 
 import pytest
@@ -75,7 +76,7 @@ class Day:
 
 
 def pairs(values: list[float]) -> list[tuple[float, float]]:
-    return list(zip(values[:-1], values[1:], strict=True))
+    return list(itertools.pairwise(values))
 
 
 def test_a_message_goes_at_once():

@@ -36,7 +36,8 @@ class _Office:
     """This process's courier; made when it is first needed, from what ``configure`` was given."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # Re-entered where an object that is deleted meanwhile, or a signal, sends a message.
+        self.lock = threading.RLock()
         self.settings: Settings | None = None
         self.project = ""
         self.courier: Courier | None = None
@@ -294,7 +295,7 @@ def _at_exit() -> None:
 
 def _after_fork() -> None:
     # Another of the parent's threads may have held it.
-    _office.lock = threading.Lock()
+    _office.lock = threading.RLock()
 
 
 atexit.register(_at_exit)

@@ -15,6 +15,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from otelbridge.calls import log_calls
+    from otelbridge.errors.exclusions import exclude
     from otelbridge.loggers import get_logger
     from otelbridge.notify import send, send_async
     from otelbridge.records.formatter import JsonFormatter
@@ -38,8 +40,10 @@ __all__ = [
     "JsonFormatter",
     "UDPHandler",
     "capture_output",
+    "exclude",
     "get_logger",
     "instrument",
+    "log_calls",
     "release_output",
     "send",
     "send_async",
@@ -56,8 +60,10 @@ _MODULES = {
     "JsonFormatter": "otelbridge.records.formatter",
     "UDPHandler": "otelbridge.sinks.udp",
     "capture_output": "otelbridge.records.streams",
+    "exclude": "otelbridge.errors.exclusions",
     "get_logger": "otelbridge.loggers",
     "instrument": "otelbridge.telemetry",
+    "log_calls": "otelbridge.calls",
     "release_output": "otelbridge.records.streams",
     "send": "otelbridge.notify",
     "send_async": "otelbridge.notify",

@@ -41,6 +41,7 @@ class Capture:
         handlers: what every record is given to, each by its own level.
         replaced: tells of a handler that it need not be called, because one of ours writes the
             same to the same place; asked with ``logging.lastResort`` too. ``None`` if none is.
+        passes: tells whether our handlers are to get a record.
         rewrite: changes a record before our handlers get it.
     """
 
@@ -57,6 +58,7 @@ class Capture:
         """
         self.handlers: tuple[logging.Handler, ...] = ()
         self.replaced: Callable[[logging.Handler | None], bool] | None = None
+        self.passes: Callable[[logging.LogRecord], bool] | None = None
         self.rewrite: Callable[[logging.LogRecord], logging.LogRecord] | None = None
         self._intercept = intercept
         self._arrived = arrived
@@ -97,15 +99,26 @@ class Capture:
         if isinstance(logging.root.level, LoweredLevel):
             logging.root.setLevel(logging.root.level.host_level)
 
-    def take(self, record: logging.LogRecord) -> None:
-        """Hand a record to our handlers, and to nobody else."""
+    def take(
+        self,
+        record: logging.LogRecord,
+        unless: Callable[[logging.Handler], bool] = lambda handler: False,
+    ) -> None:
+        """Hand a record to our handlers, and to nobody else.
+
+        Args:
+            record: any log record.
+            unless: tells of one of our handlers that it is not to have this record.
+        """
         if not self.handlers or record.name.startswith(NOT_SENT):
             return
         self._arrived()
+        if self.passes is not None and not self.passes(record):
+            return
         if self.rewrite is not None:
             record = self.rewrite(record)
         for handler in self.handlers:
-            if record.levelno >= handler.level:
+            if record.levelno >= handler.level and not unless(handler):
                 # Handlers report their own failures (handleError), so none reaches the program.
                 handler.handle(record)
 

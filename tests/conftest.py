@@ -27,6 +27,8 @@ def _spools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Keep every program that tests start out of the home folder."""
     folder = tmp_path_factory.mktemp("spools")
     os.environ["OTELBRIDGE_SPOOL_DIR"] = str(folder / "session")
+    # Tests that count records are not about processes announcing themselves; those that are say so.
+    os.environ.setdefault("OTELBRIDGE_HEARTBEAT", "0")
     return folder
 
 

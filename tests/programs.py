@@ -63,7 +63,8 @@ def _environment(environ: dict[str, str]) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name == "OTELBRIDGE_SPOOL_DIR"  # each test's own
+        # Each test's own folder; and no announcements among the records that tests count.
+        if name in {"OTELBRIDGE_SPOOL_DIR", "OTELBRIDGE_HEARTBEAT"}
         or not name.startswith(("OTEL_", "OTELBRIDGE_", "FLASK_", "PYTHONWARNINGS"))
     }
     return {**inherited, **environ}

@@ -8,6 +8,9 @@ from typing import Any, Final
 from otelbridge.records.exceptions import EXCEPTION_ATTRIBUTE
 from otelbridge.records.uid import UID_ATTRIBUTE
 
+# The name of the event that a record stands for, if it stands for one.
+EVENT_ATTRIBUTE: Final = "_otelbridge_event"
+
 # ``message`` and ``asctime`` are set by formatters. ``taskName`` is among the rest from Python
 # 3.12 on; before that it is the caller's own.
 STANDARD_ATTRIBUTES: Final = frozenset(
@@ -20,6 +23,7 @@ INTERNAL_ATTRIBUTES: Final = frozenset(
     {
         UID_ATTRIBUTE,
         EXCEPTION_ATTRIBUTE,
+        EVENT_ATTRIBUTE,
         "otelTraceID",
         "otelSpanID",
         "otelTraceSampled",

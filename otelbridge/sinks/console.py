@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from otelbridge.records.formatter import JsonFormatter
+from otelbridge.records.terminal import is_terminal, wants_colour
 from otelbridge.records.text import TextFormatter
 from otelbridge.sinks.line import record_line
 
@@ -37,8 +37,8 @@ class ConsoleHandler(_StreamHandler):
         super().__init__(stream)
         if format not in {"auto", "text", "json"}:
             raise ValueError(f"format is {format!r}; allowed: auto, text, json")
-        if format == "text" or (format == "auto" and _is_terminal(self.stream)):
-            self.formatter = TextFormatter(colour=_wants_colour(self.stream))
+        if format == "text" or (format == "auto" and is_terminal(self.stream)):
+            self.formatter = TextFormatter(colour=wants_colour(self.stream))
         else:
             self.formatter = JsonFormatter()
 
@@ -54,19 +54,3 @@ class ConsoleHandler(_StreamHandler):
             # The stream's own idea of an encoding; writing to it may still work.
             return text
         return text
-
-
-def _is_terminal(stream: TextIO) -> bool:
-    try:
-        return stream.isatty()
-    except (AttributeError, ValueError):
-        # A stream that only has write(), or that is closed.
-        return False
-
-
-def _wants_colour(stream: TextIO) -> bool:
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR"):
-        return True
-    return _is_terminal(stream) and os.environ.get("TERM") != "dumb"

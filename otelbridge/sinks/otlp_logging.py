@@ -10,7 +10,7 @@ from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_l
 from opentelemetry.context import get_current
 
 from otelbridge.records.exceptions import record_exception
-from otelbridge.records.extras import extra_fields
+from otelbridge.records.extras import EVENT_ATTRIBUTE, extra_fields
 from otelbridge.records.message import message_text
 from otelbridge.records.uid import record_uid
 from otelbridge.records.values import DEFAULT_MAX_CHARS, json_key, json_value
@@ -94,6 +94,7 @@ class OTLPHandler(logging.Handler):
             severity_number=_SEVERITIES[severity_number(record.levelno)],
             body=message_text(record, self._value_max_chars),
             attributes=self._attributes(record),
+            event_name=record.__dict__.get(EVENT_ATTRIBUTE),
         )
 
     def _attributes(self, record: logging.LogRecord) -> dict[str, AnyValue]:

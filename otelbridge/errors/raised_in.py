@@ -1,0 +1,56 @@
+"""In which span an exception was raised: by the time nobody has caught it, the span has ended."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.trace import SpanContext
+
+from otelbridge.records.values import type_name
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+_MARK: Final = "_otelbridge_raised_in"
+
+
+class RaisedIn(SpanProcessor):
+    """Notes on an exception the innermost span that it ended."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Note the span, if it ends because of an exception that is on its way right now."""
+        exception = sys.exc_info()[1]
+        if exception is None or span.context is None or not span.events:
+            return
+        recorded = span.events[-1]
+        # A span may end well while an exception is being handled further out.
+        if recorded.name != "exception" or (recorded.attributes or {}).get(
+            "exception.type"
+        ) != type_name(type(exception)):
+            return
+        note(exception, _MARK, span.context)
+
+
+def raised_in(exception: BaseException) -> SpanContext | None:
+    """Return the span in which an exception was raised, if it ended one."""
+    found = noted(exception, _MARK)
+    return found if isinstance(found, SpanContext) else None
+
+
+def note(exception: BaseException, mark: str, value: Any) -> None:
+    """Keep something with an exception, unless it is kept already."""
+    try:
+        BaseException.__getattribute__(exception, "__dict__").setdefault(mark, value)
+    except Exception:
+        # A class without a place for it; then it is not known.
+        return
+
+
+def noted(exception: BaseException, mark: str) -> Any:
+    """Return what was kept with an exception, or ``None``."""
+    try:
+        return BaseException.__getattribute__(exception, "__dict__").get(mark)
+    except Exception:
+        return None

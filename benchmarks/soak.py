@@ -136,7 +136,7 @@ class Soak:
         return apply
 
 
-def run(folder: Path, minutes: float, rate: float, seed: int) -> dict[str, Any]:
+def run(folder: Path, minutes: float, rate: float, records: int, seed: int) -> dict[str, Any]:
     """Do all of it; returns the result."""
     with contextlib.ExitStack() as stack:
         bridge = BridgeDestination(folder / "bridge", OTELBRIDGE_RETENTION_BYTES="20GB")
@@ -153,7 +153,7 @@ def run(folder: Path, minutes: float, rate: float, seed: int) -> dict[str, Any]:
         server.start()
         soak = Soak(folder, bridge, gate, server, random.Random(seed))
         answers = folder / "answers.jsonl"
-        load = requests([server.port], rate, 1, answers)
+        load = requests([server.port], rate, records, answers)
         stack.callback(load.kill)
         begun = soak.begun = time.time()
         ends = begun + minutes * 60
@@ -167,7 +167,7 @@ def run(folder: Path, minutes: float, rate: float, seed: int) -> dict[str, Any]:
         load.send_signal(signal.SIGTERM)
         load.wait(120)
         ended = time.time()
-        asked = Asked(1)
+        asked = Asked(records)
         asked.read(answers)
         print(f"{len(asked.requests)} requests in {ended - begun:.0f} s", flush=True)
         fates = _settled(asked, bridge)
@@ -178,7 +178,8 @@ def run(folder: Path, minutes: float, rate: float, seed: int) -> dict[str, Any]:
             server.start()
             fates = _settled(asked, bridge)
             server.end()
-        result = _result(soak, asked, fates, minutes, rate, seed, ended - begun)
+        result = _result(soak, asked, fates, rate, ended - begun)
+        result["minutes"], result["seed"] = minutes, seed
         result["app ended in"] = round(end_seconds, 2)
         result["timeline"] = _timeline(soak, asked, ended, rate)
         return result
@@ -199,9 +200,7 @@ def _result(
     soak: Soak,
     asked: Asked,
     fates: dict[Signal, Fate],
-    minutes: float,
     rate: float,
-    seed: int,
     seconds: float,
 ) -> dict[str, Any]:
     killed = soak.server.killed
@@ -213,10 +212,9 @@ def _result(
     return {
         "machine": machine(),
         "date": time.strftime("%Y-%m-%d"),
-        "minutes": minutes,
-        "seed": seed,
-        "rate asked for": rate,
-        "rate had": round(len(answered) / seconds, 1),
+        "requests a second, asked for": rate,
+        "requests a second, had": round(len(answered) / seconds, 1),
+        "log records and spans a request": asked.records,
         "requests": len(asked.requests),
         "answered": len(answered),
         "faults": [vars(band) for band in soak.bands],
@@ -297,6 +295,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=500.0, help="requests a second")
+    parser.add_argument("--records", type=int, default=1, help="log records and spans a request")
     parser.add_argument("--seed", type=int, default=1, help="of the faults that are drawn")
     parser.add_argument("--json", type=Path, default=Path("docs/soak.json"), metavar="FILE")
     parser.add_argument("--svg", type=Path, default=Path("docs/images/soak.svg"), metavar="FILE")
@@ -305,7 +304,7 @@ def main() -> int:
     folder = given.folder or Path(tempfile.mkdtemp(prefix="otelbridge-soak-"))
     print(machine(), flush=True)
     try:
-        result = run(folder, given.minutes, given.rate, given.seed)
+        result = run(folder, given.minutes, given.rate, given.records, given.seed)
     finally:
         if given.folder is None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -162,7 +162,9 @@ class Run:
             # The first requests of a process find everything cold.
             p99_healthy=asked.percentile(0.99, begun + 1.0, broken),
             p99_fault=asked.percentile(0.99, broken, mended),
-            slowest=max(request.seconds for request in asked.requests),
+            inside_healthy=asked.percentile(0.99, begun + 1.0, broken, inside=True),
+            inside_fault=asked.percentile(0.99, broken, mended, inside=True),
+            slowest=asked.percentile(1.0, begun, mended, inside=True),
             unanswered=sum(request.pid is None for request in asked.requests),
             rss_healthy=max(sample.rss for sample in healthy),
             rss_peak=max(sample.rss for sample in samples),
@@ -277,6 +279,11 @@ class Drill:
     ours_alone: bool = False
     journal: bool = False
     may_drop: bool = False
+
+    @property
+    def ordered(self) -> bool:
+        """Whether what is stored last was sent last: others write by several threads."""
+        return self.place is BridgeDestination
 
     @property
     def needs(self) -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import time
 from importlib import import_module
 from typing import Any
 
@@ -54,6 +55,23 @@ elif os.environ.get("DRILL_SETUP") == "stock":
 else:
     logging.getLogger().setLevel(logging.INFO)
 _tracer = trace.get_tracer("drilled")
+
+
+def _timed(wsgi: Any) -> Any:
+    """Tell how long a request took, everything that instruments it included."""
+
+    def answer(environ: Any, start_response: Any) -> Any:
+        begun = time.perf_counter()
+        said: list[tuple[Any, ...]] = []
+        body = wsgi(environ, lambda *arguments: said.append(arguments))
+        status, headers, *_ = said[0]
+        start_response(status, [*headers, ("X-Seconds", str(time.perf_counter() - begun))])
+        return body
+
+    return answer
+
+
+app.wsgi_app = _timed(app.wsgi_app)  # type: ignore[method-assign]
 
 
 @app.get("/numbers/<int:first>/<int:count>")

@@ -21,12 +21,14 @@ class Request:
         at: when it was sent, in seconds since the epoch.
         seconds: to the answer.
         pid: the process that answered; ``None`` where nobody did.
+        inside: seconds that the process was at it; the others it waited for its turn.
     """
 
     first: int
     at: float
     seconds: float
     pid: int | None
+    inside: float | None
 
 
 @dataclass
@@ -70,12 +72,12 @@ class Asked:
             for number in range(request.first, request.first + self.records)
         }
 
-    def percentile(self, share: float, begin: float, end: float) -> float:
-        """Seconds to the answer, of the requests sent within a time."""
+    def percentile(self, share: float, begin: float, end: float, *, inside: bool = False) -> float:
+        """Seconds to the answer, or inside the app, of the requests sent within a time."""
         times = sorted(
-            request.seconds
+            request.inside if inside else request.seconds
             for request in self.requests
-            if request.pid is not None and begin <= request.at < end
+            if request.inside is not None and begin <= request.at < end
         )
         return times[min(int(share * len(times)), len(times) - 1)] if times else float("nan")
 
@@ -158,7 +160,9 @@ class Outcome:
         attempts: requests, or connections, that came to the gate during the fault.
         p99_healthy: seconds, 99 of 100 requests were answered within it before the fault.
         p99_fault: the same during the fault.
-        slowest: seconds of the slowest request of all.
+        inside_healthy: as ``p99_healthy``, without the time before the app began with a request.
+        inside_fault: the same during the fault.
+        slowest: seconds that the slowest request of all took inside the app.
         unanswered: requests that got no answer.
         rss_healthy: bytes of the largest worker before the fault, at most.
         rss_peak: bytes of the largest worker, at most.
@@ -176,6 +180,8 @@ class Outcome:
     attempts: int
     p99_healthy: float
     p99_fault: float
+    inside_healthy: float
+    inside_fault: float
     slowest: float
     unanswered: int
     rss_healthy: int
@@ -209,6 +215,7 @@ class Outcome:
             f"{self.name:36} {self.setup:6} sent {self.sent:7}  lost {self.lost:6} ({each})  "
             f"twice {self.twice:5}  late {self.fates['logs'].late:4}  dropped {dropped:6}  "
             f"p99 {self.p99_healthy * 1000:5.1f} -> {self.p99_fault * 1000:6.1f} ms  "
+            f"inside {self.inside_healthy * 1000:5.1f} -> {self.inside_fault * 1000:5.1f} ms  "
             f"memory {self.rss_healthy / 2**20:4.0f} -> {self.rss_peak / 2**20:4.0f} MB  "
             f"descriptors {self.descriptors_healthy} -> {self.descriptors_end}  "
             f"end {self.end_seconds:4.1f} s"

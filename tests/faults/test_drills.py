@@ -21,7 +21,7 @@ LAST_SECONDS: dict[Signal, float] = {"logs": 0.2 + 0.3, "spans": 0.5 + 0.3}
 # An app may not wait for telemetry. Tests share their machine, which may be busy at any moment, so
 # these find what hangs; benchmarks/faults.py measures the rest.
 UNNOTICED_SECONDS = 0.5
-SLOWEST_SECONDS = 4.0
+SLOWEST_SECONDS = 3.0
 MEMORY_BYTES = 64 * 2**20
 DESCRIPTORS = 8
 END_SECONDS = 5.0 + 5.0
@@ -46,7 +46,8 @@ def _expect_all(drill: Drill, outcome: Outcome, signal: Signal) -> None:
     what = f"{signal}: {outcome.line()}\n{outcome.said}"
     assert fate.twice == 0, what
     assert fate.strange == 0, what
-    assert fate.late == 0, what
+    if drill.ordered:
+        assert fate.late == 0, what
     killed = () if drill.journal else outcome.killed
     lost = fate.unexcused(killed, LAST_SECONDS[signal])
     assert len(lost) == (outcome.dropped[signal] if drill.may_drop else 0), what
@@ -54,8 +55,8 @@ def _expect_all(drill: Drill, outcome: Outcome, signal: Signal) -> None:
 
 def _expect_unnoticed(outcome: Outcome) -> None:
     what = outcome.line()
-    assert outcome.p99_fault < 2 * outcome.p99_healthy + UNNOTICED_SECONDS, what
-    assert outcome.slowest < 4 * outcome.p99_healthy + SLOWEST_SECONDS, what
+    assert outcome.inside_fault < outcome.inside_healthy + UNNOTICED_SECONDS, what
+    assert outcome.slowest < SLOWEST_SECONDS, what
     assert outcome.rss_peak - outcome.rss_healthy < MEMORY_BYTES, what
     assert outcome.descriptors_end <= outcome.descriptors_healthy + DESCRIPTORS, what
     assert outcome.end_seconds < END_SECONDS, what

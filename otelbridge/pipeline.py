@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+# Longest that the program's replacement by another may wait, where there is no disk.
+_REPLACED_SECONDS: Final = 1.0
 # Longest that a fork may wait for an exporter to be imported or the metrics to be read.
 _FORK_SECONDS: Final = 2.0
 
@@ -164,13 +166,15 @@ class Pipeline:
         # All are told first, so that they end side by side.
         for ending in self._ending():
             ending.destination.finish(deadline, reachable)
-        for ending in self._ending():
-            ending.close()
+        for delivery in self.deliveries:
+            delivery.close()
         kept: dict[str, int] = {}
         for delivery in self.deliveries:
             left = delivery.wait_closed(delivery.destination.patience(deadline))
             kept[delivery.signal] = kept.get(delivery.signal, 0) + left
         if self._reader is not None:
+            # Last of all: it tells what became of the records.
+            self._reader.close()
             self._reader.wait_closed(self._reader.destination.patience(deadline))
         for provider in self._own:
             if isinstance(provider, MeterProvider):
@@ -182,6 +186,14 @@ class Pipeline:
             ending.destination.close()
         self._report.ended(kept, self._settings.spool_dir)
         return self._dropped() == lost and not any(kept.values())
+
+    def keep(self) -> None:
+        """Write what is not sent yet to the spool: the program is about to be replaced."""
+        for delivery in self.deliveries:
+            if self._settings.spool_dir is None:
+                delivery.flush(_REPLACED_SECONDS)
+            else:
+                delivery.keep()
 
     def snapshots(self) -> list[Snapshot]:
         """Return what became of this process's records, for each sink and signal."""

@@ -203,9 +203,11 @@ class Instrumentation:
             self._capture.replaced = lambda handler: handler is logging.lastResort
         self._capture.install(self._handlers, getattr(logging, settings.log_level.upper()))
         if self._pipeline.meter_provider is not None:
+            from otelbridge.delivery.metrics import start_delivery_metrics
             from otelbridge.process_metrics import start_process_metrics
 
             self._process_metrics = start_process_metrics(self._pipeline.meter_provider)
+            start_delivery_metrics(self._pipeline.meter_provider, self._pipeline.snapshots)
         if settings.capture_output:
             from otelbridge.records.streams import capture_output
 
@@ -223,7 +225,22 @@ class Instrumentation:
                 after_in_parent=self._pipeline.after_fork_in_parent,
                 after_in_child=self._forked,
             )
+        self._watch_ends()
+
+    def _watch_ends(self) -> None:
+        from otelbridge.process_end import watch_children, watch_exec, watch_signals
+
         atexit.register(self.shutdown)
+        watch_children(self._end)
+        watch_signals(self._end, self.settings.shutdown_timeout)
+        watch_exec(self._keep)
+
+    def _end(self) -> None:
+        self.shutdown()
+
+    def _keep(self) -> None:
+        if self.active and self._pipeline is not None:
+            self._pipeline.keep()
 
     def _build_handlers(self) -> list[logging.Handler]:
         assert self._pipeline is not None

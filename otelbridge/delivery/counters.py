@@ -27,6 +27,7 @@ class Snapshot:
         waiting: neither sent nor dropped yet.
         spool_records: of those waiting, how many are in the spool.
         spool_bytes: what these take.
+        queue_bytes: about what those take in memory that are not encoded yet.
     """
 
     sink: str
@@ -41,6 +42,7 @@ class Snapshot:
     waiting: int = 0
     spool_records: int = 0
     spool_bytes: int = 0
+    queue_bytes: int = 0
 
     @property
     def lost(self) -> int:
@@ -122,13 +124,8 @@ class Counters:
         with self._lock:
             return self.accepted - self.settled
 
-    def snapshot(self, spool_records: int = 0, spool_bytes: int = 0) -> Snapshot:
-        """Return all counts at one moment.
-
-        Args:
-            spool_records: how many records are in the spool.
-            spool_bytes: what these take.
-        """
+    def snapshot(self, spool_records: int, spool_bytes: int, queue_bytes: int) -> Snapshot:
+        """Return all counts at one moment, with what is known of the spool and the queue."""
         with self._lock:
             return Snapshot(
                 *self._names,
@@ -141,4 +138,5 @@ class Counters:
                 waiting=self.waiting,
                 spool_records=spool_records,
                 spool_bytes=spool_bytes,
+                queue_bytes=queue_bytes,
             )

@@ -55,12 +55,15 @@ class Outbox:
         self._store: PayloadStore | None = None
         self._memory: deque[Item] = deque()
         self._sequence = 0
+        self._closed = False
         self._lock = threading.RLock()
 
     @property
     def spool_records(self) -> int:
-        """How many records are in the spool."""
-        return 0 if self._store is None else self._store.records
+        """How many records are in the spool; after the end, on disk for the next process."""
+        if self._store is None:
+            return 0
+        return self._store.kept if self._closed else self._store.records
 
     @property
     def spool_bytes(self) -> int:
@@ -147,11 +150,11 @@ class Outbox:
             if self._memory:
                 self.keep()
             self._memory.clear()
-            store, self._store = self._store, None
-            if store is None:
+            self._closed = True
+            if self._store is None:
                 return 0
-            store.close()
-            return store.kept
+            self._store.close()
+            return self._store.kept
 
     def change_threading(self) -> None:
         """Make the lock anew; what waits stays."""

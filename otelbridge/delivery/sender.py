@@ -21,7 +21,6 @@ from otelbridge.delivery.counters import Counters, Snapshot
 from otelbridge.delivery.outbox import Item, Outbox
 from otelbridge.delivery.payload import DeliveredSignal
 from otelbridge.delivery.queue import RecordQueue
-from otelbridge.delivery.redacted import redact_records
 from otelbridge.delivery.timing import Backoff, Deadline
 
 if TYPE_CHECKING:
@@ -171,12 +170,8 @@ class Delivery:
             self._drop(lost, answers.ENDED)
         return kept
 
-    def keep(self, timeout: float) -> None:
-        """Write what is in memory to the spool, for a process that is about to be replaced.
-
-        Args:
-            timeout: seconds this may take.
-        """
+    def keep(self) -> None:
+        """Write what is in memory to the spool, for a program that is about to be replaced."""
         if self._pid == os.getpid() and self._life.started:
             self._gather_rest()
             self._outbox.keep()
@@ -184,7 +179,7 @@ class Delivery:
     def snapshot(self) -> Snapshot:
         """Return what became of the records of this process so far."""
         outbox = self._outbox
-        return self.counters.snapshot(outbox.spool_records, outbox.spool_bytes)
+        return self.counters.snapshot(outbox.spool_records, outbox.spool_bytes, self._queue.size)
 
     def change_threading(self) -> None:
         """Make new threads and locks, of whatever kind ``threading`` has then; keep the records.
@@ -326,7 +321,7 @@ class Delivery:
 
     def _encode(self, batch: list[Any]) -> tuple[bytes, int]:
         try:
-            return self.destination.encode(redact_records(self.signal, batch)), len(batch)
+            return self.destination.encode(batch), len(batch)
         except Exception as error:
             if len(batch) == 1:
                 self._drop(1, answers.UNENCODABLE, f"{type(error).__name__}: {error}")

@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from otelbridge.delivery.answer import TOO_LARGE, Answer
+from otelbridge.delivery.redacted import redact_records
 from otelbridge.sinks.otlp_exporters import accepts_connections
 from otelbridge.sinks.otlp_trouble import TroubleReport, overheard
 
@@ -60,9 +61,15 @@ class Destination(ABC):
         self._left_alone: list[Any] = []
         self._aborted = self._closed = False
 
-    @abstractmethod
     def encode(self, records: Any) -> bytes:
-        """Encode records of the SDK; what two calls return may be joined."""
+        """Encode records of the SDK, without their secrets; what two calls return may be joined."""
+        if self.signal != "metrics":
+            records = redact_records(self.signal, records)
+        return self._encode(records)
+
+    @abstractmethod
+    def _encode(self, records: Any) -> bytes:
+        """Encode what is to be sent."""
 
     @abstractmethod
     def _attempt(self, connection: Any, body: bytes) -> Answer:

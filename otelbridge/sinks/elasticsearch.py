@@ -39,6 +39,7 @@ from otelbridge.sinks.otlp_trouble import REPORT_SECONDS, TroubleReport, overhea
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
+    from otelbridge.delivery.counters import Snapshot
     from otelbridge.sinks.otlp_exporters import Signal
 
 _logger = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ class ElasticsearchDestination(Destination):
         self._namespace = settings.elasticsearch_namespace
         self._next_report = 0.0
 
-    def encode(self, records: Any) -> bytes:
+    def _encode(self, records: Any) -> bytes:
         """Write the lines of a bulk request.
 
         A span's events are documents of their own.
@@ -178,7 +179,7 @@ class ElasticsearchDestination(Destination):
             self.endpoint,
             len(refused),
             "document" if len(refused) == 1 else "documents",
-            dead_letters(self._namespace),
+            refused[0].kept or dead_letters(self._namespace),
             refused[0].type,
             refused[0].reason,
         )
@@ -272,13 +273,17 @@ class ElasticsearchHandler(OTLPHandler):
 
     @property
     def delivered(self) -> int:
-        """Records that the server took."""
-        return self._delivery.counters.sent
+        """Records of this process that were stored as they are."""
+        return self._delivery.counters.sent - self.refused
 
     @property
     def dropped(self) -> int:
         """Records of this process that were given up."""
         return self._delivery.counters.dropped
+
+    def delivery(self) -> list[Snapshot]:
+        """Tell what became of this process's records, as :meth:`Instrumentation.delivery` does."""
+        return [self._delivery.snapshot()]
 
     @property
     def refused(self) -> int:

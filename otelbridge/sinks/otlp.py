@@ -48,8 +48,8 @@ class OTLPDestination(Destination):
         super().__init__(signal, endpoint_of(signal, settings, protocol), protocol, report)
         self._headers = headers_of(signal, settings)
 
-    def encode(self, records: Any) -> bytes:
-        """Encode records of the SDK as an OTLP request; what two calls return may be joined."""
+    def _encode(self, records: Any) -> bytes:
+        """Encode records of the SDK as an OTLP request."""
         with otlp_exporters.building:
             from otelbridge.sinks.otlp_body import load_encoder
 

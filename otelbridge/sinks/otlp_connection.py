@@ -27,6 +27,10 @@ _REFUSALS: Final = frozenset({400, 422})
 _GRPC_REFUSALS: Final = frozenset({"INVALID_ARGUMENT"})
 # The server's or the client's limit; gRPC has no status of its own for it.
 _GRPC_TOO_LARGE: Final = re.compile(r"larger than max|exceeds max")
+_CAUSE: Final = re.compile(
+    r"(certificate verify failed: [^'\"()]+)|\[Errno -?\d+\] ([^'\"()]+)"
+    r"|(Connection refused|timed out|Name or service not known)"
+)
 _UNALLOWED_HINT: Final = "; the token goes into OTEL_EXPORTER_OTLP_HEADERS"
 _UNALLOWED: Final = frozenset({401, 403})
 
@@ -44,6 +48,11 @@ class HTTPConnection:
     exporter: Any
     signal: str
     is_json: bool
+
+    def __post_init__(self) -> None:
+        session = getattr(self.exporter._client._transport, "_session", None)
+        if session is not None and isinstance(session.verify, str):
+            _let_certificate_win(session)
 
     def send(self, body: bytes) -> Answer:
         """Send a request once; protocol buffers in, whatever is spoken."""
@@ -118,13 +127,24 @@ class GRPCConnection:
         return Answer(later=True, pause=_retry_delay(error), reason=reason)
 
 
+def _let_certificate_win(session: Any) -> None:
+    """Trust the authority that OpenTelemetry's variable names.
+
+    Without this, ``REQUESTS_CA_BUNDLE`` and ``CURL_CA_BUNDLE`` would win over it.
+    """
+    merge = session.merge_environment_settings
+
+    def merged(*args: Any) -> Any:
+        return {**merge(*args), "verify": session.verify}
+
+    session.merge_environment_settings = merged
+
+
 def first_cause(error: Any) -> str:
     """Find the operating system's words in an exception's or a message's long text."""
     text = str(error)
-    found = re.search(r"\[Errno -?\d+\] ([^'\"()]+)", text) or re.search(
-        r"(Connection refused|timed out|Name or service not known)", text
-    )
-    return found[1].strip() if found else text[:200]
+    found = _CAUSE.search(text)
+    return found[found.lastindex or 0].strip() if found else text[:200]
 
 
 def _retry_delay(error: Any) -> float | None:

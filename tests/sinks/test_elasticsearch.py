@@ -6,6 +6,7 @@ import itertools
 import logging
 import logging.config
 import os
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +20,7 @@ from programs import finish, run_program
 import otelbridge
 from otelbridge.elasticsearch.client import make_client
 from otelbridge.elasticsearch.install import install_templates
-from otelbridge.elasticsearch.names import data_stream, dead_letters
+from otelbridge.elasticsearch.names import data_stream, failures
 from otelbridge.elasticsearch.templates import MAY_LACK, TemplateOptions
 from otelbridge.settings import SettingsError, read_settings
 from otelbridge.sinks.elasticsearch import ElasticsearchHandler
@@ -142,7 +143,7 @@ def test_a_request_and_its_log_are_stored_under_one_trace(
     client: Elasticsearch, elasticsearch_url: str, namespace: str
 ) -> None:
     ended = finish(
-        f"{APP}\nassert handle.shutdown()",
+        f"{APP}\nassert handle.shutdown(60)",
         OTELBRIDGE_SINKS="elasticsearch",
         OTELBRIDGE_ELASTICSEARCH_URL=elasticsearch_url,
         OTELBRIDGE_ELASTICSEARCH_NAMESPACE=namespace,
@@ -200,12 +201,14 @@ def test_a_refused_record_is_a_dead_letter_and_one_line(
     logger.info("last", extra={"size": 3})
     handler.flush()
     assert messages(client, namespace) == ["first", "last"]
-    letters = documents(client, dead_letters(namespace))
-    assert sorted(letter["original"].count("conflict") for letter in letters) == [1] * 5
+    kept = failures(data_stream("logs", namespace))
+    letters = documents(client, kept)
+    texts = [letter["document"]["source"]["body"]["text"] for letter in letters]
+    assert sorted(texts) == [f"conflict {number}" for number in range(5)]
     assert (handler.delivered, handler.refused, handler.dropped) == (2, 5, 0)
     lines = [one.getMessage() for one in caplog.records if "refused" in one.getMessage()]
     assert len(lines) == 1
-    assert f"kept in {dead_letters(namespace)}" in lines[0]
+    assert f"kept in {kept}" in lines[0]
     assert "size" in lines[0]
 
 
@@ -308,7 +311,7 @@ def test_a_server_that_starts_later_gets_what_the_queue_holds_and_the_rest_is_co
         stored = messages(client, namespace)
     assert handler.delivered == len(stored) == len(set(stored))
     assert handler.delivered + handler.dropped == 300
-    assert 100 <= handler.delivered <= 200
+    assert handler.delivered >= 100
     assert "number 299" in stored
     lines = [one.getMessage() for one in caplog.records]
     assert sum("cannot send telemetry" in line or "not taken" in line for line in lines) <= 1
@@ -350,30 +353,45 @@ def test_a_server_that_lets_nobody_in_is_one_line_and_nothing_is_lost(
 def test_records_that_wait_are_bounded_in_bytes(
     attach: Callable[[logging.Handler], logging.Logger], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otelbridge.sinks.elasticsearch.QUEUE_BYTES", 2**20)
+    monkeypatch.setenv("OTELBRIDGE_QUEUE_BYTES", "1MB")
+    monkeypatch.setenv("OTELBRIDGE_SPOOL_DIR", "none")
     monkeypatch.setenv("OTELBRIDGE_SHUTDOWN_TIMEOUT", "1s")
     handler = ElasticsearchHandler(NOWHERE)
     logger = attach(handler)
     for _ in range(100):
         logger.info("large", extra={"page": "x" * 100_000})
-    assert handler.dropped >= 75
+    handler.close()
+    # So many that were in memory before they were encoded, and as many after.
+    assert handler.dropped == 100
+    (counts,) = handler.delivery()
+    assert counts.dropped["queue full"] + counts.dropped.get("spool full", 0) >= 75
 
 
-def test_the_end_does_not_wait_for_a_server_that_is_not_there() -> None:
-    ended = finish(
-        """
-        import logging, otelbridge, time
-        handler = otelbridge.ElasticsearchHandler("http://127.0.0.1:9")
+def test_the_end_does_not_wait_for_a_server_that_is_not_there(
+    client: Elasticsearch, elasticsearch_url: str, namespace: str
+) -> None:
+    program = """
+        import logging, otelbridge, sys, time
+        handler = otelbridge.ElasticsearchHandler(sys.argv[1], namespace=sys.argv[2])
         logging.basicConfig(handlers=[handler], level=logging.INFO)
-        logging.info("never stored")
+        logging.info(sys.argv[3])
         started = time.perf_counter()
         handler.close()
         print(time.perf_counter() - started, handler.dropped)
         """
-    )
-    seconds, dropped = ended.out.split()
-    assert float(seconds) < 2.5
-    assert dropped == "1"
+
+    def run(url: str, message: str) -> list[float]:
+        arguments = f"import sys; sys.argv = ['', {url!r}, {namespace!r}, {message!r}]"
+        ended = finish(
+            f"{arguments}\n{textwrap.dedent(program)}", OTELBRIDGE_SHUTDOWN_TIMEOUT="20s"
+        )
+        return [float(word) for word in ended.out.split()]
+
+    seconds, dropped = run(NOWHERE, "kept on disk")
+    assert seconds < 5
+    assert dropped == 0
+    run(elasticsearch_url, "from the next run")
+    assert sorted(messages(client, namespace)) == ["from the next run", "kept on disk"]
 
 
 # --- processes ----------------------------------------------------------------------------------

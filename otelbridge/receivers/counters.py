@@ -21,7 +21,9 @@ class ReceiverCounters:
     """Counts of one receiver since the bridge started; safe from any thread.
 
     Attributes:
-        accepted: records committed, by signal (``logs``, ``spans``, ``points``).
+        accepted: records committed, by signal (``logs``, ``spans``, ``points``), those that were
+            there already among them.
+        duplicates: of those, how many were there already; the others were stored.
         rejected: records or requests turned away, or stored without something they said, by
             reason.
         last_rejection: the newest reason in full, with its moment (seconds since the epoch).
@@ -30,16 +32,31 @@ class ReceiverCounters:
     name: str
     accepted: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
+    duplicates: int = 0
     requests: int = 0
     bytes: int = 0
     last_rejection: tuple[float, str] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
+    @property
+    def stored(self) -> int:
+        """Records that were committed and not there before."""
+        with self._lock:
+            return sum(self.accepted.values()) - self.duplicates
+
     def accept(
-        self, *, logs: int = 0, spans: int = 0, points: int = 0, size: int = 0, requests: int = 1
+        self,
+        *,
+        logs: int = 0,
+        spans: int = 0,
+        points: int = 0,
+        duplicates: int = 0,
+        size: int = 0,
+        requests: int = 1,
     ) -> None:
         """Count committed records, the requests or datagrams they came in, and their bytes."""
         with self._lock:
+            self.duplicates += duplicates
             self.requests += requests
             self.bytes += size
             for signal, count in (("logs", logs), ("spans", spans), ("points", points)):
@@ -87,6 +104,11 @@ class SenderCounters:
     _first: int = field(default=0, repr=False)
     # Bit n is set where number ``highest - n`` has arrived.
     _arrived: int = field(default=0, repr=False)
+
+    @property
+    def sent(self) -> int:
+        """Datagrams sent since the first that came, as far as their numbers tell."""
+        return self.received + self.lost
 
     def note(self, sequence: int, address: tuple[str, int], now: float) -> None:
         """Count one datagram.

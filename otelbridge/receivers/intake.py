@@ -91,8 +91,9 @@ class Intake:
                 decoded = await loop.run_in_executor(self._decoders, decode)
             else:
                 decoded = decode()
+            duplicates = 0
             if len(decoded.batch):
-                await self._store.write(decoded.batch)
+                duplicates = (await self._store.write(decoded.batch)).duplicates
         except DecodeError as error:
             self.reject(error.reason, str(error))
             raise
@@ -107,7 +108,11 @@ class Intake:
             raise
         batch = decoded.batch
         self.counters.accept(
-            logs=len(batch.logs), spans=len(batch.spans), points=len(batch.points), size=size
+            logs=len(batch.logs),
+            spans=len(batch.spans),
+            points=len(batch.points),
+            duplicates=duplicates,
+            size=size,
         )
         for reason, note in (*decoded.rejections.items(), *decoded.warnings.items()):
             self.reject(reason, note.message, note.count)

@@ -161,7 +161,7 @@ class UdpReceiver:
     async def _try_write(self, records: list[LogRecord]) -> float | None:
         """Write; returns the seconds to wait before trying again, or ``None`` once it is done."""
         try:
-            await self._store.write(Batch(logs=records))
+            arrivals = await self._store.write(Batch(logs=records))
         except StoreUnavailableError as error:
             self._counters.reject("store_unavailable", str(error), time.time())
             return error.retry_after
@@ -173,7 +173,7 @@ class UdpReceiver:
             for record in records:
                 await self._write([record])
         else:
-            self._counters.accept(logs=len(records), requests=0)
+            self._counters.accept(logs=len(records), duplicates=arrivals.duplicates, requests=0)
         return None
 
     def _decode(self, data: bytes, address: Address, arrived: int) -> list[LogRecord]:

@@ -150,6 +150,18 @@ class MetricSeries:
     maxima: list[float | None]
 
 
+@dataclass(frozen=True, slots=True)
+class NewestPoint:
+    """The newest point of one series, as it was sent."""
+
+    name: str
+    service: str
+    instance: str
+    attributes: Attributes
+    time: int
+    value: float
+
+
 @dataclass(slots=True)
 class StoreStats:
     """What the Pipeline page shows of the store.
@@ -175,11 +187,16 @@ class StoreStats:
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """What one commit brought: ids of the rows it added (duplicates are not among them)."""
+    """What one commit brought: ids of the rows it added.
+
+    Attributes:
+        duplicates: records that were there already; they are not among the others.
+    """
 
     logs: Sequence[int]
     spans: Sequence[int]
     points: int
+    duplicates: int = 0
 
 
 class Store(Protocol):
@@ -269,6 +286,9 @@ class Store(Protocol):
         points: int = 300,
     ) -> list[MetricSeries]:
         """The series of one metric, thinned to about ``points`` steps."""
+
+    def newest_points(self, names: Sequence[str], within: TimeRange) -> list[NewestPoint]:
+        """The newest point in the range of every series of these metrics."""
 
     def stats(self) -> StoreStats:
         """Counts, sizes and limits."""

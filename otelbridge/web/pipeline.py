@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -10,19 +11,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from otelbridge.store.protocol import Store
-from otelbridge.web import times
+from otelbridge.store.protocol import NewestPoint, Store, StoreStats
+from otelbridge.web import delivery, times
 from otelbridge.web.answers import json_answer
 from otelbridge.web.pages import render
 from otelbridge.web.state import read_state
 
 
 async def page(request: Request) -> Response:
-    """Answer receivers, senders and store as tables."""
+    """Answer store, receivers, senders and what processes say of their delivery, as tables."""
     state = read_state(request, path="/pipeline")
     bridge = request.app.state.bridge
-    store: Store = bridge.store
-    stats = await run_in_threadpool(store.stats)
+    stats, points = await run_in_threadpool(_look, bridge.store, state.now)
     part = request.headers.get("hx-request") == "true"
     return render(
         request,
@@ -43,11 +43,12 @@ async def page(request: Request) -> Response:
         senders=[
             (
                 sender,
-                times.share(sender.lost, sender.received + sender.lost),
+                times.share(sender.lost, sender.sent),
                 int(sender.last_seen * 1e9),
             )
             for _, sender in sorted(bridge.senders.items())
         ],
+        delivered=delivery.delivered(points),
         addresses=bridge.addresses,
         lag=times.ago(stats.newest, state.now) if stats.newest else "",
     )
@@ -56,22 +57,24 @@ async def page(request: Request) -> Response:
 async def data(request: Request) -> Response:
     """Answer ``/pipeline.json``."""
     bridge = request.app.state.bridge
-    store: Store = bridge.store
-    stats = await run_in_threadpool(store.stats)
+    stats, points = await run_in_threadpool(_look, bridge.store, time.time_ns())
     return json_answer(
         {
             "receivers": [_receiver(counters) for counters in bridge.receivers],
             "senders": [
                 {
                     "sender": sender.sender,
+                    "sent": sender.sent,
                     "received": sender.received,
                     "lost": sender.lost,
                     "duplicated": sender.duplicated,
                     "highest": sender.highest,
+                    "restarts": sender.restarts,
                     "last_seen": times.iso(int(sender.last_seen * 1e9)),
                 }
                 for _, sender in sorted(bridge.senders.items())
             ],
+            "delivery": [delivery.as_json(row) for row in delivery.delivered(points)],
             "store": {
                 **asdict(stats),
                 "oldest": times.iso(stats.oldest) if stats.oldest else None,
@@ -82,6 +85,10 @@ async def data(request: Request) -> Response:
     )
 
 
+def _look(store: Store, now: int) -> tuple[StoreStats, list[NewestPoint]]:
+    return store.stats(), store.newest_points(delivery.METRICS, delivery.heard_within(now))
+
+
 def _receiver(counters: Any) -> dict[str, Any]:
     last = counters.last_rejection
     return {
@@ -89,6 +96,8 @@ def _receiver(counters: Any) -> dict[str, Any]:
         "requests": counters.requests,
         "bytes": counters.bytes,
         "accepted": dict(counters.accepted),
+        "stored": counters.stored,
+        "duplicates": counters.duplicates,
         "rejected": dict(counters.rejected),
         "last_rejection": {"time": times.iso(int(last[0] * 1e9)), "message": last[1]}
         if last

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServ
 
 from otelbridge.store.protocol import TimeRange
 from otelbridge.store.sqlite import SQLiteStore
-from tests.receivers.messages import log, log_request
+from tests.receivers.messages import log, log_request, pairs
 from tests.receivers.running import running_bridge
 
 EVERYTHING = TimeRange(0, 2**63 - 1)
@@ -57,3 +57,20 @@ def test_a_locked_file_is_refused_with_a_retry_hint_and_nothing_acknowledged_is_
         assert bodies(store) == ["after", "before"]
         assert bridge.counters("OTLP/HTTP").rejected == {"store_unavailable": 1}
         assert bridge.counters("OTLP/HTTP").accepted == {"logs": 2}
+
+
+def test_what_is_sent_twice_is_acknowledged_twice_stored_once_and_counted_as_a_duplicate(store):
+    request = log_request(log("once", attributes=pairs(**{"log.record.uid": "ab" * 16})))
+    content = request.SerializeToString()
+    headers = {"Content-Type": "application/x-protobuf"}
+    with running_bridge(store_object=store) as bridge:
+        for _ in range(3):
+            answer = httpx.post(bridge.url("http", "/v1/logs"), content=content, headers=headers)
+            assert answer.status_code == 200
+        host, port = bridge.bridge.addresses["grpc"]
+        with grpc.insecure_channel(f"{host}:{port}") as channel:
+            LogsServiceStub(channel).Export(request, timeout=60)
+        over_http, over_grpc = bridge.counters("OTLP/HTTP"), bridge.counters("OTLP/gRPC")
+        assert (over_http.accepted, over_http.stored, over_http.duplicates) == ({"logs": 3}, 1, 2)
+        assert (over_grpc.accepted, over_grpc.stored, over_grpc.duplicates) == ({"logs": 1}, 0, 1)
+        assert bodies(store) == ["once"]

@@ -50,6 +50,12 @@ def test_duplicates_are_not_arrivals(store):
     assert len(store.run(follow()).logs) == 1
 
 
+def test_a_sender_is_told_how_many_were_there_already(store):
+    once = with_uid(log())
+    assert store.put(once, span()).duplicates == 0
+    assert store.put(once, once, log()).duplicates == 2
+
+
 def test_every_follower_hears_everything(store):
     async def follow():
         followers = [store.arrivals() for _ in range(3)]

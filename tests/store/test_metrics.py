@@ -92,3 +92,25 @@ def test_names_are_those_seen_in_the_range(store):
     )
     assert store.metric_names(WITHIN) == [("cpu", "1"), ("process.memory.usage", "By")]
     assert store.metric_names(TimeRange(0, SECOND)) == []
+
+
+def test_the_newest_point_of_every_series_is_given_as_it_was_sent(store):
+    def total(minute, value, **attributes):
+        return point(
+            NOON + minute * MINUTE,
+            value,
+            name="sent",
+            type="sum",
+            temporality=2,
+            monotonic=True,
+            attributes=attributes,
+        )
+
+    store.put(total(0, 5.0, sink="otlp"), total(1, 7.0, sink="otlp"), total(1, 2.0, sink="udp"))
+    store.put(point(NOON, 1.0, name="other"), total(90, 9.0, sink="otlp"))
+    found = store.newest_points(["sent", "missing"], WITHIN)
+    assert sorted((one.attributes["sink"], one.time, one.value) for one in found) == [
+        ("otlp", NOON + MINUTE, 7.0),
+        ("udp", NOON + MINUTE, 2.0),
+    ]
+    assert {(one.service, one.instance, one.name) for one in found} == {("shop", "shop-1", "sent")}

@@ -47,7 +47,8 @@ class RunningBridge:
 @contextmanager
 def run_bridge(folder: Path, **overrides: Any) -> Iterator[RunningBridge]:
     ports = {"grpc_port": 0, "http_port": 0, "web_port": 0, "udp_port": 0}
-    settings = read_settings({}, store=f"sqlite:///{folder}/page.db", **ports, **overrides)
+    given = {"store": f"sqlite:///{folder}/page.db", **ports, **overrides}
+    settings = read_settings({}, **given)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -6,6 +6,7 @@ import secrets
 
 import pytest
 
+from otelbridge.model import MetricPoint
 from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
 from tests.web.conftest import Page
 from tests.web.samples import log, point, span
@@ -112,7 +113,7 @@ def test_metrics_say_why_they_are_empty(page: Page) -> None:
 
 def test_the_pipeline_shows_what_was_taken_and_what_was_turned_away(page: Page) -> None:
     receiver = ReceiverCounters("OTLP/HTTP")
-    receiver.accept(logs=5, spans=2, size=1000)
+    receiver.accept(logs=5, spans=2, duplicates=3, size=1000)
     receiver.reject("invalid_protobuf", "The body is cut short.", now=1_763_726_400.0)
     page.bridge.receivers.append(receiver)
     page.bridge.senders["a"] = SenderCounters("a", received=90, lost=10, last_seen=1_763_726_400.0)
@@ -125,10 +126,57 @@ def test_the_pipeline_shows_what_was_taken_and_what_was_turned_away(page: Page) 
     assert "The body is cut short." in text
     assert "10 %" in text
     assert data["receivers"][0]["accepted"] == {"logs": 5, "spans": 2}
+    assert (data["receivers"][0]["stored"], data["receivers"][0]["duplicates"]) == (4, 3)
     assert data["receivers"][0]["rejected"] == {"invalid_protobuf": 1}
     assert data["receivers"][0]["last_rejection"]["message"] == "The body is cut short."
-    assert data["senders"][0]["lost"] == 10
+    assert (data["senders"][0]["sent"], data["senders"][0]["lost"]) == (100, 10)
     assert data["store"]["logs"] == 1
+
+
+def reported(
+    name: str, value: float, *, instance: str = "a-1", ago: float = 1.0, **more: str
+) -> MetricPoint:
+    """A point in which a process speaks of its delivery."""
+    one = point(f"otelbridge.delivery.{name}", value, ago=ago, sink="otlp", signal="logs", **more)
+    one.resource = {"service.name": "shop", "service.instance.id": instance}
+    return one
+
+
+def test_the_pipeline_shows_what_each_process_says_of_its_delivery(page: Page) -> None:
+    page.store(
+        # Only the newest of what it said counts.
+        reported("accepted", 50, ago=60),
+        reported("accepted", 1000),
+        reported("sent", 900),
+        reported("resent", 40),
+        reported("spooled", 70),
+        reported("waiting", 30),
+        reported("spool.records", 30),
+        reported("spool.size", 9000),
+        reported("dropped", 60, reason="spool full"),
+        reported("dropped", 10, reason="too large"),
+        reported("accepted", 5, instance="b-2"),
+        reported("sent", 5, instance="b-2"),
+        reported("accepted", 7, instance="long ago", ago=4000),
+    )
+
+    text = page.get("/pipeline").text
+    first, second = page.get("/pipeline.json").json()["delivery"]
+
+    # The one with trouble stands first.
+    assert (first["instance"], second["instance"]) == ("a-1", "b-2")
+    assert first["accepted"] == first["sent"] + first["waiting"] + sum(first["dropped"].values())
+    assert first["dropped"] == {"spool full": 60, "too large": 10}
+    assert (first["resent"], first["spooled"], first["spool_bytes"]) == (40, 70, 9000)
+    assert (second["sent"], second["dropped"]) == (5, {})
+    assert "60 spool full" in text
+    assert "30 on disk" in text
+    assert "long ago" not in text
+
+
+def test_the_pipeline_says_that_no_process_has_reported(page: Page) -> None:
+    assert "No process has reported" in page.get("/pipeline").text
+    assert page.get("/pipeline.json").json()["delivery"] == []
 
 
 @pytest.mark.parametrize("view", ["services", "metrics", "pipeline", "logs", "traces"])

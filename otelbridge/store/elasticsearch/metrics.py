@@ -14,9 +14,9 @@ from itertools import pairwise
 from typing import Any, Final
 
 from otelbridge.elasticsearch.reading import read_time
-from otelbridge.store.elasticsearch.dsl import all_of, between, exists
+from otelbridge.store.elasticsearch.dsl import all_of, any_of, between, exists
 from otelbridge.store.elasticsearch.server import Server, source_of
-from otelbridge.store.protocol import MetricSeries, TimeRange
+from otelbridge.store.protocol import MetricSeries, NewestPoint, TimeRange
 
 _PREFIX: Final = "metrics."
 _MOST_POINTS: Final = 50_000
@@ -111,6 +111,43 @@ def read_metrics(
     ]
     listed.sort(key=lambda series: (series.service, series.instance, str(series.attributes)))
     return listed
+
+
+def read_newest(server: Server, names: Sequence[str], within: TimeRange) -> list[NewestPoint]:
+    """The newest point of every series; see :meth:`Store.newest_points`."""
+    paths = [f"{_PREFIX}{name}" for name in names]
+    known = set(server.fields("metrics").leaves()).intersection(paths)
+    if not known:
+        return []
+    found: dict[str, NewestPoint] = {}
+    for hit in server.pages(
+        "metrics",
+        all_of(
+            [
+                any_of([exists(path) for path in known]),
+                between("@timestamp", within.start, within.end),
+            ]
+        ),
+        most=_MOST_POINTS,
+        source=["@timestamp", "attributes", "resource.attributes", *known],
+    ):
+        source = source_of(hit)
+        attributes = source.get("attributes") or {}
+        resource = (source.get("resource") or {}).get("attributes") or {}
+        time = read_time(source.get("@timestamp"))
+        for name, value in (source.get("metrics") or {}).items():
+            key = json.dumps([name, resource, attributes], sort_keys=True)
+            before = found.get(key)
+            if before is None or before.time <= time:
+                found[key] = NewestPoint(
+                    name=name,
+                    service=str(resource.get("service.name", "")),
+                    instance=str(resource.get("service.instance.id", "")),
+                    attributes=attributes,
+                    time=time,
+                    value=value,
+                )
+    return list(found.values())
 
 
 def _shown(

@@ -27,6 +27,7 @@ from otelbridge.store.protocol import (
     Facet,
     Histogram,
     MetricSeries,
+    NewestPoint,
     ServiceSummary,
     Signal,
     StoredLog,
@@ -246,6 +247,10 @@ class ElasticsearchStore:
     ) -> list[MetricSeries]:
         """The series of one metric, thinned to about ``points`` steps."""
         return metrics.read_metrics(self._open_server, name, within, service=service, points=points)
+
+    def newest_points(self, names: Sequence[str], within: TimeRange) -> list[NewestPoint]:
+        """The newest point in the range of every series of these metrics."""
+        return metrics.read_newest(self._open_server, names, within)
 
     def stats(self) -> StoreStats:
         """Counts, sizes and limits; what was deleted by its age is not counted."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
-from otelbridge.store.protocol import MetricSeries, TimeRange
+from otelbridge.store.protocol import MetricSeries, NewestPoint, TimeRange
 from otelbridge.store.sqlite.attribute_sets import SetReader
 from otelbridge.store.sqlite.json_text import loads
 
@@ -75,6 +76,31 @@ def read_metrics(
         )
     found.sort(key=lambda series: (series.service, series.instance, str(series.attributes)))
     return found
+
+
+def read_newest(
+    connection: sqlite3.Connection, sets: SetReader, names: Sequence[str], within: TimeRange
+) -> list[NewestPoint]:
+    """The newest point of every series; see :meth:`Store.newest_points`."""
+    rows = connection.execute(
+        "SELECT s.name, s.resource, s.attributes, p.time, p.value FROM series AS s"
+        " JOIN points AS p ON p.series = s.id AND p.time = (SELECT max(time) FROM points"
+        " WHERE series = s.id AND time >= ? AND time < ?)"
+        f" WHERE s.name IN ({', '.join('?' * len(names))}) AND p.value IS NOT NULL",
+        (within.start, within.end, *names),
+    ).fetchall()
+    known = sets.load(connection, {row[1] for row in rows})
+    return [
+        NewestPoint(
+            name=name,
+            service=known[resource].service or "",
+            instance=known[resource].instance or "",
+            attributes=loads(attributes),
+            time=time,
+            value=value,
+        )
+        for name, resource, attributes, time, value in rows
+    ]
 
 
 # Each gives (time, value, largest) of every point; _THINNED makes steps of them.

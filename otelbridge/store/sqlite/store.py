@@ -16,6 +16,7 @@ from otelbridge.store.protocol import (
     Facet,
     Histogram,
     MetricSeries,
+    NewestPoint,
     ServiceSummary,
     Signal,
     StoredLog,
@@ -277,6 +278,11 @@ class SQLiteStore:
         """The series of one metric, thinned to about ``points`` steps."""
         with self._reading() as (connection, sets):
             return metrics.read_metrics(connection, sets, name, within, service, points)
+
+    def newest_points(self, names: Sequence[str], within: TimeRange) -> list[NewestPoint]:
+        """The newest point in the range of every series of these metrics."""
+        with self._reading() as (connection, sets):
+            return metrics.read_newest(connection, sets, names, within)
 
     def stats(self) -> StoreStats:
         """Counts, sizes and limits."""

@@ -247,7 +247,7 @@ class Writer:
         )
         if together.logs or together.spans or together.points:
             self._committed(together)
-        return [Arrivals(one.logs, one.spans, one.points) for one in added]
+        return [Arrivals(one.logs, one.spans, one.points, one.duplicates) for one in added]
 
     def _commit(self, insert: Callable[[], T]) -> T:
         if self._broken:

@@ -39,14 +39,14 @@ def watch_children(end: Callable[[], object]) -> None:
         when_imported(module, functools.partial(_watch_children_of, module, end))
 
 
-def watch_signals(end: Callable[[], object], seconds: float) -> None:
+def watch_signals(end: Callable[[int], object], seconds: float) -> None:
     """Have the telemetry ended before a signal that nobody handles ends the process.
 
     A handler that the program sets, now or later, is left alone. The process ends by the signal,
     as it would without this.
 
     Args:
-        end: what is to be done first.
+        end: what is to be done first, for the signal of this number.
         seconds: how long that may take.
     """
     # uWSGI's own handlers are invisible to Python and would be replaced.
@@ -58,7 +58,7 @@ def watch_signals(end: Callable[[], object], seconds: float) -> None:
 
         def finish() -> None:
             try:
-                end()
+                end(number)
             finally:
                 os.kill(os.getpid(), number)
 

@@ -232,10 +232,13 @@ class Instrumentation:
 
         atexit.register(self.shutdown)
         watch_children(self._end)
-        watch_signals(self._end, self.settings.shutdown_timeout)
+        watch_signals(self._end_by, self.settings.shutdown_timeout)
         watch_exec(self._keep)
 
     def _end(self) -> None:
+        self.shutdown()
+
+    def _end_by(self, signal_number: int) -> None:
         self.shutdown()
 
     def _keep(self) -> None:

@@ -215,6 +215,8 @@ class Delivery:
         life.changed.notify_all()
 
     def _start(self, life: _Life) -> None:
+        # Said first: a signal handler or a destructor that logs may come by meanwhile.
+        life.started = True
         name = f"otelbridge-{self.signal}"
         for run, suffix in ((self._gather, ""), (self._send, "-sender")):
             thread = threading.Thread(target=run, args=(life,), name=name + suffix, daemon=True)
@@ -222,9 +224,9 @@ class Delivery:
                 thread.start()
             except RuntimeError:
                 # The interpreter is shutting down and lets no thread start.
+                life.started = False
                 return
             life.threads.append(thread)
-        life.started = True
 
     def _gather(self, life: _Life) -> None:
         """Encode what is queued, every flush interval."""

@@ -55,7 +55,7 @@ class TroubleReport:
 
     def start_afresh(self) -> None:
         """Forget what was said, in the child after a fork."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._next = 0.0
         self._dropped: dict[str, int] = {}
 

@@ -42,6 +42,7 @@ class _Office:
         self.project = ""
         self.courier: Courier | None = None
         self.made = False
+        self.closed_elsewhere = False
         self.said: set[str] = set()
 
     def say_once(self, line: str) -> None:
@@ -53,15 +54,18 @@ class _Office:
 _office = _Office()
 
 
-def configure(settings: Settings, *, project: str = "") -> None:
+def configure(settings: Settings, *, project: str = "", closed_elsewhere: bool = False) -> None:
     """Use these settings from now on; messages on their way are not lost.
 
     Args:
         settings: of which ``notify`` says where to.
         project: the service's name, for messages that name none.
+        closed_elsewhere: whoever calls this calls :func:`close` at the program's end as well, so
+            that one bound on its time holds for everything.
     """
     with _office.lock:
         _office.settings = settings
+        _office.closed_elsewhere = closed_elsewhere
         _office.project = project or _office.project
         previous, _office.courier = _office.courier, None
         _office.made = False
@@ -172,6 +176,14 @@ async def send_async(
     message = _message(text, title, error, severity, authors, "")
     chosen = courier.chosen(message, to)
     return list(await asyncio.gather(*(_now(courier, one, message, timeout) for one in chosen)))
+
+
+def hurry() -> None:
+    """Begin to end, without waiting: what was counted or is to be tried later is sent now."""
+    with _office.lock:
+        courier = _office.courier
+    if courier is not None:
+        courier.hurry()
 
 
 def close(timeout: float = 5.0) -> bool:
@@ -289,6 +301,8 @@ def _tracebacks(error: BaseException) -> dict[str, str]:
 
 
 def _at_exit() -> None:
+    if _office.closed_elsewhere:
+        return
     settings = _office.settings
     close(settings.shutdown_timeout if settings is not None else 5.0)
 

@@ -87,6 +87,37 @@ def test_an_error_is_sent_in_the_form_each_destination_asks_for(run, hook, tmp_p
     assert lines[2] == "    For: @ada"
 
 
+def test_an_error_nobody_caught_reaches_people_once_and_the_program_ends_as_it_would(
+    run, hook, tmp_path
+):
+    program = """
+        import logging, otelbridge
+        otelbridge.instrument()
+        def pay():
+            raise ValueError('no such order') from KeyError('k')
+        for _ in range(3):
+            try:
+                pay()
+            except ValueError:
+                logging.getLogger('shop').exception('while paying')
+        pay()
+    """
+
+    file = str(tmp_path / "log.jsonl")
+    done = run(program, hook.base, OTELBRIDGE_SINKS="file", OTELBRIDGE_FILE=file)
+
+    assert done.returncode == 1
+    assert done.stderr.endswith("ValueError: no such order\n")
+    first, *rest = (request.fields for request in hook.taken)
+    assert first["title"] == "ValueError: no such order"
+    assert first["project"] == "shop"
+    assert first["severity"] == "error"
+    assert "raise ValueError('no such order')" in first["traceback"]
+    assert first["key"]
+    assert {one["key"] for one in rest} <= {first["key"]}
+    assert sum(1 + one["more"] for one in (first, *rest)) == 4
+
+
 def test_messages_go_to_telegram_discord_and_a_class_of_ones_own(run, tmp_path):
     (tmp_path / "pager.py").write_text(
         textwrap.dedent("""

@@ -88,16 +88,20 @@ class Lane:
         with self._wake:
             self._start()
 
+    def hurry(self) -> None:
+        """Take nothing more, and send what can be sent now."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+
     def close(self, deadline: float) -> int:
         """Send what can be sent until ``deadline`` (of ``time.monotonic``) and stop.
 
         Returns:
             How many messages are left; the outbox has them.
         """
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
-            thread = self._thread
+        self.hurry()
+        thread = self._thread
         if thread is None and self._handed:
             # No thread could be started, so late in the process's life: here, then.
             self._work(deadline)

@@ -22,6 +22,7 @@ _TIME: Final = re.compile(
 )
 _DURATION: Final = re.compile(rb'"kind":"[A-Za-z]*","duration":([0-9]+)')
 _ATTRIBUTES: Final = b'"attributes":{'
+_NAME: Final = f'"{ARRIVAL_DELAY}":'.encode()
 # What follows a document's own attributes and may have such as well.
 _OTHERS: Final = (b'"links":[', b'"resource":{')
 
@@ -40,7 +41,10 @@ def stamp(action: bytes, line: bytes, now: int) -> bytes:
     own = min((place for place in map(line.find, _OTHERS) if place >= 0), default=len(line))
     if (span := _DURATION.search(line, time.end(), own)) is not None:
         happened += int(span[1])
-    added = b'"%b":%.6f' % (ARRIVAL_DELAY.encode(), (now - happened) / 1e9)
+    if line.find(_NAME, time.end(), own) >= 0:
+        # Two fields of one name would have the document refused.
+        return line
+    added = b"%b%.6f" % (_NAME, (now - happened) / 1e9)
     place = line.find(_ATTRIBUTES, time.end(), own)
     if place < 0:
         return b"%b%b%b},%b" % (line[: time.end()], _ATTRIBUTES, added, line[time.end() :])

@@ -17,6 +17,12 @@ DEAD_LETTER_DATASET: Final = "otelbridge.deadletter"
 # An attribute of logs and spans: the seconds from when it happened to when the Collector took it or
 # it was sent to Elasticsearch. What waits in the Collector is told by its own metrics.
 ARRIVAL_DELAY: Final = "otelbridge.arrival_delay"
+# Attributes of logs that came to the Collector by UDP: the running number that their sender gave to
+# their last datagram, and how many datagrams they were. What is missing between them was lost.
+UDP_SEQUENCE: Final = "otelbridge.udp.sequence"
+UDP_DATAGRAMS: Final = "otelbridge.udp.datagrams"
+# None of what was sent: how it came.
+OF_THE_ROAD: Final = frozenset({ARRIVAL_DELAY, UDP_SEQUENCE, UDP_DATAGRAMS})
 
 # Templates of the same names are replaced when a newer version is set up.
 RECORDS_TEMPLATE: Final = "otelbridge@records"

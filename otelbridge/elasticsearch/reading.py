@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from otelbridge import schema
 from otelbridge.elasticsearch.documents import SPAN_KINDS, STATUS_CODES
-from otelbridge.elasticsearch.names import ARRIVAL_DELAY
+from otelbridge.elasticsearch.names import OF_THE_ROAD
 from otelbridge.model import Attributes, Json, LogRecord, Scope, Span, SpanEvent, SpanLink
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -128,10 +128,8 @@ def _attributes(source: Mapping[str, Any]) -> Attributes:
 
 
 def _sent_attributes(source: Mapping[str, Any]) -> Attributes:
-    """A record's attributes without the one that tells how late it was."""
-    found = _attributes(source)
-    found.pop(ARRIVAL_DELAY, None)
-    return found
+    """A record's attributes without those that tell how it came."""
+    return {key: value for key, value in _attributes(source).items() if key not in OF_THE_ROAD}
 
 
 def _scope(source: Mapping[str, Any]) -> Scope:

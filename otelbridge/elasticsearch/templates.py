@@ -308,6 +308,8 @@ def _attributes(**more: Mapping) -> Mapping:
         "properties": {
             **{name: _number("long") for name in _WHOLE_NUMBERS},
             names.ARRIVAL_DELAY: {"type": "double", "ignore_malformed": True},
+            names.UDP_SEQUENCE: {"type": "long", "ignore_malformed": True},
+            names.UDP_DATAGRAMS: {"type": "long", "ignore_malformed": True},
             "exception.type": _keyword(),
             "exception.message": _text(),
             "exception.stacktrace": _text(),

@@ -6,7 +6,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from otelbridge.elasticsearch.names import ARRIVAL_DELAY, Type, data_stream
+from otelbridge.elasticsearch.names import OF_THE_ROAD, Type, data_stream
 from tests.testbed.fixtures import wait_until
 
 
@@ -72,8 +72,8 @@ def comparable(document: dict[str, Any]) -> dict[str, Any]:
     object without members says as much as none.
     """
     shown = {key: value for key, value in document.items() if key != "observed_timestamp"}
-    shown["attributes"] = dict(shown.get("attributes", {}))
-    shown["attributes"].pop(ARRIVAL_DELAY, None)
+    attributes = shown.get("attributes", {})
+    shown["attributes"] = {k: v for k, v in attributes.items() if k not in OF_THE_ROAD}
     shown["@timestamp"] = as_stored(nanoseconds(shown["@timestamp"]))
     for holder in (shown, shown.get("resource", {}), shown.get("scope", {})):
         if holder.get("attributes") == {}:

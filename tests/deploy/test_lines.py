@@ -12,6 +12,7 @@ import pytest
 
 from otelbridge import schema
 from otelbridge.elasticsearch.documents import log_document
+from otelbridge.elasticsearch.names import UDP_DATAGRAMS, UDP_SEQUENCE
 from otelbridge.receivers.counters import ReceiverCounters
 from otelbridge.receivers.datagrams import DatagramReader
 from tests.deploy.stored import Stored, comparable
@@ -234,6 +235,32 @@ def test_what_came_of_a_line_with_a_lost_part_is_kept_and_marked(
     assert schema.PART_DATA not in document["attributes"]
     assert document["attributes"][schema.PART_COUNT] == 3
     assert document["attributes"][schema.PART_ID] == "p1"
+
+
+def test_the_numbers_of_datagrams_tell_which_did_not_come(running: Collector, stored: Stored):
+    whole = _datagram(OURS | {"blob": "x" * 5000}, 5)
+    datagrams = [
+        *(_datagram(OURS | {schema.EVENT_SEQUENCE: number}, number) for number in (1, 2, 4)),
+        *_parts(whole.decode(), 3, first_sequence=5),
+    ]
+    _send(running.udp, *datagrams)
+    seen = {
+        int(uid[-12:], 16): (
+            document["attributes"][UDP_SEQUENCE],
+            document["attributes"][UDP_DATAGRAMS],
+        )
+        for uid, document in stored.wait_for(4).items()
+    }
+    assert seen == {1: (1, 1), 2: (2, 1), 4: (4, 1), 5: (7, 3)}
+    # Seven were sent, of which the third was lost.
+    assert sum(count for _, count in seen.values()) == 6
+
+
+def test_what_does_not_come_by_udp_has_no_number(running: Collector, stored: Stored):
+    line = {key: value for key, value in OURS.items() if key != schema.EVENT_SEQUENCE}
+    (running.files / "app.jsonl").write_bytes(_datagram(line, 1) + b"\n")
+    (document,) = stored.wait_for(1).values()
+    assert not {UDP_SEQUENCE, UDP_DATAGRAMS} & document["attributes"].keys()
 
 
 def test_a_datagram_of_several_lines_is_several_records(running: Collector, stored: Stored):

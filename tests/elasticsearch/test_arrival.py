@@ -69,6 +69,11 @@ def test_a_span_tells_the_seconds_since_it_ended(
     assert_only_delayed(own, age / 1e9)
 
 
+def test_an_attribute_of_that_name_is_left_as_it_is() -> None:
+    record = LogRecord(NOW, "b", {ARRIVAL_DELAY: 7}, {}, Scope())
+    assert stamped(log_document(record, "x"))["attributes"] == {ARRIVAL_DELAY: 7}
+
+
 def test_metrics_events_and_dead_letters_are_left_as_they_are() -> None:
     point = MetricPoint(NOW, "m", "gauge", 1.0, {}, {}, Scope())
     (metric,) = metric_documents([point], "x")

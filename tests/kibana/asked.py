@@ -15,6 +15,10 @@ _RELEASE = "resource.attributes.service.version"
 _INSTANCE = "resource.attributes.service.instance.id"
 _ROUTE = "attributes.http.route"
 _CODE = "attributes.http.response.status_code"
+_DELAY = "attributes.otelbridge.arrival_delay"
+_UDP = "attributes.otelbridge.udp"
+_PROCESS = "metrics.process"
+_DELIVERY = "metrics.otelbridge.delivery"
 
 ASKED: dict[str, tuple[str, str, list[str], list[str]]] = {
     "overview-requests": ("traces", _REQUESTS, [], ["count"]),
@@ -50,15 +54,69 @@ ASKED: dict[str, tuple[str, str, list[str], list[str]]] = {
     "traces-status": ("traces", "", [_SERVICE, "status.code"], ["count"]),
     "process-cpu": (
         "metrics",
-        "",
+        f"{_PROCESS}.cpu.utilization: *",
         [_TIME, _SERVICE],
-        ["average metrics.process.cpu.utilization"],
+        [f"average {_PROCESS}.cpu.utilization"],
     ),
-    "process-memory": ("metrics", "", [_TIME, _SERVICE], ["max metrics.process.memory.usage"]),
-    "process-threads": ("metrics", "", [_TIME, _SERVICE], ["max metrics.process.thread.count"]),
+    "process-memory": (
+        "metrics",
+        f"{_PROCESS}.memory.usage: *",
+        [_TIME, _SERVICE],
+        [f"max {_PROCESS}.memory.usage"],
+    ),
+    "process-threads": (
+        "metrics",
+        f"{_PROCESS}.thread.count: *",
+        [_TIME, _SERVICE],
+        [f"max {_PROCESS}.thread.count"],
+    ),
     "process-restarts": ("metrics", "", [_SERVICE], [f"unique_count {_INSTANCE}"]),
     "pipeline-logs": ("logs", _LOGS, [_TIME, _SERVICE], ["count"]),
     "pipeline-spans": ("traces", "", [_TIME, _SERVICE], ["count"]),
+    "pipeline-delay": ("logs", _LOGS, [_TIME], [f"p50 {_DELAY}", f"p95 {_DELAY}", f"max {_DELAY}"]),
+    "pipeline-delays": ("logs", _LOGS, [_SERVICE], [f"p95 {_DELAY}", f"max {_DELAY}"]),
+    "pipeline-dropped": (
+        "metrics",
+        f"{_DELIVERY}.dropped > 0",
+        [_INSTANCE, "attributes.sink", "attributes.signal", "attributes.reason"],
+        [f"max {_DELIVERY}.dropped"],
+    ),
+    "pipeline-waiting": (
+        "metrics",
+        f"{_DELIVERY}.waiting: *",
+        [_TIME, _SERVICE],
+        [f"max {_DELIVERY}.waiting"],
+    ),
+    "pipeline-spools": (
+        "metrics",
+        f"{_DELIVERY}.spool.size: *",
+        [_TIME, _SERVICE],
+        [f"max {_DELIVERY}.spool.size"],
+    ),
+    "pipeline-udp": (
+        "logs",
+        f"{_UDP}.datagrams: *",
+        [_INSTANCE],
+        [f"min {_UDP}.sequence", f"max {_UDP}.sequence", f"sum {_UDP}.datagrams"],
+    ),
+    "pipeline-received": (
+        "metrics",
+        "metrics.otelcol_receiver_accepted_log_records: *",
+        [_TIME, "attributes.receiver"],
+        ["sum metrics.otelcol_receiver_accepted_log_records"],
+    ),
+    "pipeline-queue": (
+        "metrics",
+        "metrics.otelcol_exporter_queue_size: *",
+        [_TIME, "attributes.data_type"],
+        ["max metrics.otelcol_exporter_queue_size"],
+    ),
+    "pipeline-outcomes": (
+        "metrics",
+        "metrics.otelcol.elasticsearch.docs.processed: *",
+        [_TIME, "attributes.outcome"],
+        ["sum metrics.otelcol.elasticsearch.docs.processed"],
+    ),
     "pipeline-refused": ("deadletters", "", [], ["count"]),
-    "pipeline-reasons": ("deadletters", "", ["error.type", "target"], ["count"]),
+    "pipeline-reasons": ("deadletters", "", ["error.type", "document.index"], ["count"]),
 }

@@ -46,14 +46,13 @@ class Panel:
             "size": 0,
             "track_total_hits": True,
             "query": kql_query(self.kql),
-            "aggs": {
-                i: _metric(column)
-                for i, column in self.metrics
-                if column["operationType"] != "count"
-            },
+            "aggs": {i: _metric(column) for i, column in self.metrics if not _counts(column)},
         }
         for i, column in reversed(self.buckets):
-            body["aggs"] = {i: {**self._bucket(column), "aggs": body["aggs"]}}
+            # What buckets are ordered by is worked out in each of them.
+            by = column["params"].get("orderBy", {}).get("columnId")
+            ordering = {i: _metric(c) for i, c in self.metrics if i == by and not _counts(c)}
+            body["aggs"] = {i: {**self._bucket(column), "aggs": body["aggs"] | ordering}}
         return body
 
     def _bucket(self, column: dict[str, Any]) -> dict[str, Any]:
@@ -62,7 +61,7 @@ class Panel:
             # Kibana chooses the interval by the time range.
             return {"date_histogram": {"field": field, "fixed_interval": "1m", "min_doc_count": 1}}
         by = params["orderBy"]["columnId"]
-        counts = self.columns[by]["operationType"] == "count"
+        counts = _counts(self.columns[by])
         percentile = _percentile(self.columns[by])
         path = "_count" if counts else by if percentile is None else f"{by}.{percentile}"
         terms = {
@@ -86,6 +85,10 @@ class Panel:
         yield key, {i: _value(bucket, i, column) for i, column in self.metrics}
 
 
+def _counts(column: dict[str, Any]) -> bool:
+    return bool(column["operationType"] == "count")
+
+
 def _percentile(column: dict[str, Any]) -> float | None:
     if column["operationType"] == "median":
         return 50
@@ -97,8 +100,9 @@ def _metric(column: dict[str, Any]) -> dict[str, Any]:
     percentile = _percentile(column)
     if percentile is not None:
         return {"percentiles": {**field, "percents": [percentile]}}
-    name = {"unique_count": "cardinality", "average": "avg", "max": "max"}
-    return {name[column["operationType"]]: field}
+    operation = column["operationType"]
+    name = {"unique_count": "cardinality", "average": "avg"}.get(operation, operation)
+    return {name: field}
 
 
 def _value(bucket: dict[str, Any], id: str, column: dict[str, Any]) -> Any:

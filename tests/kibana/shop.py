@@ -8,6 +8,7 @@ from typing import Any
 from otelbridge.elasticsearch.bulk import Refusal, dead_letter
 from otelbridge.elasticsearch.documents import Document, log_document, span_documents
 from otelbridge.elasticsearch.metric_documents import metric_documents
+from otelbridge.elasticsearch.names import ARRIVAL_DELAY, UDP_DATAGRAMS, UDP_SEQUENCE
 from otelbridge.model import LogRecord, MetricPoint, Scope, Span, SpanEvent
 
 NOON = 1_795_262_400 * 10**9
@@ -35,10 +36,24 @@ def documents(namespace: str) -> list[Document]:
         refused = Document(f"logs-otelbridge.otel-{namespace}", f"refused{number}", {"n": number})
         type = "document_parsing_exception" if number % 3 else "illegal_argument_exception"
         written.append(dead_letter(Refusal(refused, type, "a reason"), namespace))
+    collector = {"service.name": "otel-collector", "service.instance.id": "collector-0"}
     for minute in range(30):
         for resource in resources:
             written += metric_documents(_points(chance, resource, minute), namespace)
+            written += metric_documents(_delivery(chance, resource, minute), namespace)
+        written += metric_documents(_of_collector(chance, collector, minute), namespace)
     return written
+
+
+def refused(namespace: str) -> list[Document]:
+    """Documents that Elasticsearch refuses: a field of theirs has no name."""
+    time = f"{NOON // 10**6}.000000"
+    return [
+        Document(
+            f"{type}-otelbridge.otel-{namespace}", f"broken{number}", {"@timestamp": time, "": 1}
+        )
+        for number, type in enumerate(("logs", "logs", "traces"))
+    ]
 
 
 def _request(
@@ -73,7 +88,10 @@ def _request(
             "status": chance.choice(("success", "critical")),
             "user": chance.choice(("alice", "bob", "алиса")),
             "code": chance.choice((200, 404, 500)),
+            ARRIVAL_DELAY: chance.random(),
         }
+        if chance.random() < 0.3:
+            extra |= {UDP_SEQUENCE: chance.randrange(1000), UDP_DATAGRAMS: chance.choice((1, 1, 3))}
         if number >= 17:
             extra |= {
                 "error_code": chance.choice(("card_declined", "timeout")),
@@ -98,6 +116,68 @@ def _request(
         *(document for span in spans for document in span_documents(span, namespace)),
         *(log_document(log, namespace) for log in logs),
     ]
+
+
+def _delivery(chance: random.Random, resource: dict[str, Any], minute: int) -> list[MetricPoint]:
+    """What programs count of their records' way."""
+    points = []
+    for sink, signal in (("otlp", "logs"), ("otlp", "traces"), ("elasticsearch", "logs")):
+        where = {"sink": sink, "signal": signal}
+        levels = {"waiting": chance.randrange(50), "spool.size": chance.randrange(10**6)}
+        points += [
+            _point(f"otelbridge.delivery.{name}", value, where, resource, minute)
+            for name, value in levels.items()
+        ]
+        points += [
+            _point(
+                "otelbridge.delivery.dropped",
+                minute * chance.choice((0, 1)),
+                {**where, "reason": reason},
+                resource,
+                minute,
+                counts=True,
+            )
+            for reason in ("queue full", "refused")
+        ]
+    return points
+
+
+def _of_collector(
+    chance: random.Random, resource: dict[str, Any], minute: int
+) -> list[MetricPoint]:
+    """What the Collector counts, in each minute anew."""
+    given = {
+        "otelcol_receiver_accepted_log_records": ("receiver", ("otlp", "udp_log", "file_log")),
+        "otelcol_exporter_queue_size": ("data_type", ("logs", "traces", "metrics")),
+        "otelcol.elasticsearch.docs.processed": ("outcome", ("success", "failure_store")),
+    }
+    return [
+        _point(name, chance.randrange(1000), {key: value}, resource, minute)
+        for name, (key, values) in given.items()
+        for value in values
+    ]
+
+
+def _point(
+    name: str,
+    value: int,
+    attributes: dict[str, Any],
+    resource: dict[str, Any],
+    minute: int,
+    *,
+    counts: bool = False,
+) -> MetricPoint:
+    time = NOON + minute * 60 * SECOND
+    kind = {"type": "sum", "temporality": 2, "monotonic": True} if counts else {"type": "gauge"}
+    return MetricPoint(
+        time,
+        name,
+        value=value,
+        attributes=attributes,
+        resource=resource,
+        scope=Scope("delivery"),
+        **kind,
+    )  # type: ignore[arg-type]
 
 
 def _points(chance: random.Random, resource: dict[str, Any], minute: int) -> list[MetricPoint]:

@@ -12,6 +12,7 @@ from elasticsearch import Elasticsearch
 
 from otelbridge.elasticsearch.bulk import write_documents
 from otelbridge.elasticsearch.install import install_templates
+from otelbridge.elasticsearch.names import failures
 from otelbridge.elasticsearch.templates import MAY_LACK, TemplateOptions
 from tests.kibana import shop
 from tests.kibana.lens import (
@@ -32,6 +33,25 @@ MEANING: dict[str, Callable[[dict[str, Any]], bool]] = {
     "observed_timestamp: * and severity_number >= 17": (
         lambda one: "observed_timestamp" in one and one["severity_number"] >= 17
     ),
+    "attributes.otelbridge.udp.datagrams: *": (
+        lambda one: "otelbridge.udp.datagrams" in one["attributes"]
+    ),
+    "metrics.otelbridge.delivery.dropped > 0": (
+        lambda one: one["metrics"].get("otelbridge.delivery.dropped", 0) > 0
+    ),
+    **{
+        f"metrics.{name}: *": lambda one, name=name: name in one["metrics"]
+        for name in (
+            "process.cpu.utilization",
+            "process.memory.usage",
+            "process.thread.count",
+            "otelbridge.delivery.waiting",
+            "otelbridge.delivery.spool.size",
+            "otelcol_receiver_accepted_log_records",
+            "otelcol_exporter_queue_size",
+            "otelcol.elasticsearch.docs.processed",
+        )
+    },
     "kind: Server": lambda one: one["kind"] == "Server",
     "kind: Server and status.code: Error": (
         lambda one: one["kind"] == "Server" and one["status"].get("code") == "Error"
@@ -43,6 +63,8 @@ TYPES = {
     "median": NUMBERS,
     "average": NUMBERS,
     "max": NUMBERS,
+    "min": NUMBERS,
+    "sum": NUMBERS,
     "unique_count": {"keyword"} | NUMBERS,
     "terms": {"keyword"} | NUMBERS,
     "date_histogram": {"date_nanos", "date"},
@@ -56,16 +78,31 @@ class Shop:
         self.client = client
         self.namespace = namespace
         self.documents = shop.documents(namespace)
+        self.refused = shop.refused(namespace)
 
     def index(self, data_view: str) -> str:
-        """The one data stream that a data view shows of this shop."""
+        """What a data view shows of this shop alone."""
         return indices()[data_view].replace("*", self.namespace)
 
     def sources(self, data_view: str) -> list[dict[str, Any]]:
-        return [one.source for one in self.documents if one.stream == self.index(data_view)]
+        shown = self.index(data_view).split(",")
+        return [
+            *(one.source for one in self.documents if one.stream in shown),
+            # As Elasticsearch itself tells of them.
+            *(
+                {
+                    "error": {"type": "document_parsing_exception"},
+                    "document": {"index": one.stream, "id": one.id},
+                }
+                for one in self.refused
+                if failures(one.stream) in shown
+            ),
+        ]
 
     def fields(self, data_view: str, names: list[str]) -> dict[str, dict[str, Any]]:
-        answer = self.client.field_caps(index=self.index(data_view), fields=names)
+        answer = self.client.field_caps(
+            index=self.index(data_view), fields=names, ignore_unavailable=True
+        )
         return answer.body["fields"]
 
 
@@ -77,17 +114,24 @@ def stored(elasticsearch_url: str) -> Iterator[Shop]:
         list(install_templates(client, elasticsearch_url, options))
         one = Shop(client, f"test{uuid.uuid4().hex[:12]}")
         outcome = write_documents(
-            client, one.documents, url=elasticsearch_url, namespace=one.namespace
+            client,
+            [*one.documents, *one.refused],
+            url=elasticsearch_url,
+            namespace=one.namespace,
         )
         assert (outcome.stored, outcome.error) == (len(one.documents), None)
+        assert len(outcome.refused) == len(one.refused)
         client.indices.refresh(index=f"*-{one.namespace}")
+        client.indices.refresh(index=f"*-{one.namespace}::failures")
         yield one
         client.indices.delete_data_stream(name=f"*-{one.namespace}")
 
 
 @pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel.id)
 def test_a_panel_shows_what_was_sent(stored: Shop, panel: Panel):
-    answer = stored.client.search(index=stored.index(panel.data_view), **panel.search()).body
+    answer = stored.client.search(
+        index=stored.index(panel.data_view), ignore_unavailable=True, **panel.search()
+    ).body
     shown = panel.rows(answer)
     sent = expected(panel, stored.sources(panel.data_view))
     assert sent, "nothing was sent that this panel could show"
@@ -197,8 +241,8 @@ def assert_measured(column: dict[str, Any], shown: Any, values: list[Any]) -> No
         assert shown == len(values)
     elif operation == "unique_count":
         assert shown == len(set(values))
-    elif operation == "max":
-        assert shown == max(values)
+    elif operation in {"min", "max", "sum"}:
+        assert shown == pytest.approx({"min": min, "max": max, "sum": sum}[operation](values))
     elif operation == "average":
         assert shown == pytest.approx(sum(values) / len(values))
     else:

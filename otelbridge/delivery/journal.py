@@ -50,7 +50,7 @@ class Journal:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Callable[[], Path],
         signal: DeliveredSignal,
         trouble: Callable[[str], None],
         *,
@@ -59,13 +59,14 @@ class Journal:
         """Remember where the file is to be.
 
         Args:
-            folder: of the spool that is to send what a killed process leaves.
+            folder: tells that of the spool which is to send what a killed process leaves, when
+                the first record comes.
             signal: what the records are.
             trouble: told in one line why there can be no journal.
             capacity: bytes of records. When it is full the oldest records are without its
                 protection; they are not lost unless the process is killed.
         """
-        self._folder = folder
+        self._find_folder = folder
         self._signal = signal
         self._trouble = trouble
         self._capacity = capacity
@@ -78,6 +79,7 @@ class Journal:
         self._begin = self._end = 0
         self._inside = self._closed = False
         self._retry_at = self._check_at = 0.0
+        self._failed = ""
 
     @property
     def waiting(self) -> bool:
@@ -200,18 +202,22 @@ class Journal:
         if self._closed or time.monotonic() < self._retry_at:
             return False
         self._retry_at = time.monotonic() + _RETRY_SECONDS
+        folder = self._find_folder()
         try:
-            self._make()
+            self._make(folder)
         except (OSError, SpoolError) as error:
             self._let_go()
             reason = getattr(error, "strerror", None) or error
-            self._trouble(f"there is no journal in {self._folder}: {reason}")
+            if self._failed != str(reason):
+                self._failed = str(reason)
+                self._trouble(f"there can be no journal in {folder}: {reason}")
             return False
+        self._failed = ""
         return True
 
-    def _make(self) -> None:
-        owner, self._owner_lock = become_owner(self._folder)
-        path = journal_path(self._folder, owner)
+    def _make(self, folder: Path) -> None:
+        owner, self._owner_lock = become_owner(folder)
+        path = journal_path(folder, owner)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         self._path = path
         try:

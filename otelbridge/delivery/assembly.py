@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otelbridge.delivery.counters import Counters
@@ -11,6 +13,7 @@ from otelbridge.delivery.sender import DEFAULT_BATCH_SIZE, Delivery
 from otelbridge.delivery.weight import weigh
 
 if TYPE_CHECKING:
+    from otelbridge.delivery.journal import Journal
     from otelbridge.delivery.payload import DeliveredSignal
     from otelbridge.delivery.spool import Dropped, PayloadStore
     from otelbridge.settings import Settings
@@ -37,13 +40,18 @@ def make_delivery(
             destination may be another one, and one that is down must not hold up the other.
     """
 
+    @cache
+    def folder() -> Path | None:
+        from otelbridge.delivery.spool import spool_folder
+
+        return spool_folder(settings.spool_dir, service(), place, signal)
+
     def open_store(dropped: Dropped) -> PayloadStore:
         # Imported here, by the thread that sends first.
-        from otelbridge.delivery.spool import open_spool, spool_folder
+        from otelbridge.delivery.spool import open_spool
 
-        base = settings.spool_dir
         return open_spool(
-            None if base is None else spool_folder(base, service(), place, signal),
+            folder(),
             max_bytes=settings.spool_bytes // max(1, shares()),
             memory_bytes=settings.queue_bytes,
             sync=settings.spool_sync,
@@ -62,4 +70,21 @@ def make_delivery(
         capacity=limits.capacity,
         max_bytes=settings.queue_bytes,
         weigh=weigh,
+        journal=_make_journal(signal, destination, settings, folder),
     )
+
+
+def _make_journal(
+    signal: DeliveredSignal,
+    destination: Destination,
+    settings: Settings,
+    folder: Callable[[], Path | None],
+) -> Journal | None:
+    if not settings.journal:
+        return None
+    if settings.spool_dir is None:
+        destination.report.trouble("there is no journal: OTELBRIDGE_SPOOL_DIR is none")
+        return None
+    from otelbridge.delivery.journal import Journal
+
+    return Journal(folder, signal, destination.report.trouble)

@@ -50,7 +50,7 @@ class Journal:
 
     def __init__(
         self,
-        folder: Callable[[], Path],
+        folder: Callable[[], Path | None],
         signal: DeliveredSignal,
         trouble: Callable[[str], None],
         *,
@@ -79,7 +79,7 @@ class Journal:
         self._begin = self._end = 0
         self._inside = self._closed = False
         self._retry_at = self._check_at = 0.0
-        self._failed = ""
+        self._failed = self._unsaid = ""
 
     @property
     def waiting(self) -> bool:
@@ -121,6 +121,12 @@ class Journal:
                 self._advance(position)
             finally:
                 self._inside = False
+
+    def say_trouble(self) -> None:
+        """Say why there is no journal, if that was not said; on a thread that may log."""
+        line, self._unsaid = self._unsaid, ""
+        if line:
+            self._trouble(line)
 
     def close(self) -> None:
         """End the journal; what was not sent or spooled is left to the next process."""
@@ -203,6 +209,8 @@ class Journal:
             return False
         self._retry_at = time.monotonic() + _RETRY_SECONDS
         folder = self._find_folder()
+        if folder is None:
+            return False
         try:
             self._make(folder)
         except (OSError, SpoolError) as error:
@@ -210,7 +218,7 @@ class Journal:
             reason = getattr(error, "strerror", None) or error
             if self._failed != str(reason):
                 self._failed = str(reason)
-                self._trouble(f"there can be no journal in {folder}: {reason}")
+                self._unsaid = f"there can be no journal in {folder}: {reason}"
             return False
         self._failed = ""
         return True

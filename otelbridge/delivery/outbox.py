@@ -25,12 +25,14 @@ class Item:
         since: when it came, on the monotonic clock.
         entry: where it is in the spool, if it is there.
         again: whether it was taken from the spool to be sent.
+        position: in the journal, of its newest record; 0 if it has none there.
     """
 
     payload: Payload
     since: float
     entry: Entry | None = None
     again: bool = False
+    position: int = 0
 
 
 class Outbox:
@@ -41,6 +43,7 @@ class Outbox:
         open_store: Callable[[], PayloadStore],
         patience: float,
         spooled: Callable[[int], None],
+        safe: Callable[[int], None] = lambda position: None,
     ) -> None:
         """Start empty; the spool is opened when it is first needed.
 
@@ -48,10 +51,12 @@ class Outbox:
             open_store: opens the spool.
             patience: seconds that a payload may be in memory only.
             spooled: told how many records were written to the spool.
+            safe: told up to which position the journal's records were sent or are on disk.
         """
         self._open_store = open_store
         self._patience = patience
         self._spooled = spooled
+        self._safe = safe
         self._store: PayloadStore | None = None
         self._memory: deque[Item] = deque()
         self._sequence = 0
@@ -80,12 +85,12 @@ class Outbox:
         """Whether nothing is in memory only."""
         return not self._memory
 
-    def put(self, signal: DeliveredSignal, count: int, body: bytes) -> None:
-        """Take ``count`` records, encoded as ``body``."""
+    def put(self, signal: DeliveredSignal, count: int, body: bytes, position: int = 0) -> None:
+        """Take ``count`` records, encoded as ``body``; the newest is in the journal there."""
         with self._lock:
             self._sequence += 1
             payload = Payload(signal, count, body, self._sequence)
-            self._memory.append(Item(payload, time.monotonic()))
+            self._memory.append(Item(payload, time.monotonic(), position=position))
             if self.spool_records:
                 self.keep()
 
@@ -104,6 +109,8 @@ class Outbox:
             Whether it was still here; otherwise it has been counted as dropped.
         """
         with self._lock:
+            if item.position:
+                self._safe(item.position)
             if item.entry is not None:
                 return self._store is not None and self._store.done(item.entry)
             if self._memory and self._memory[0] is item:
@@ -134,6 +141,8 @@ class Outbox:
                     return
                 self._memory.popleft()
                 self._spooled(item.payload.count)
+                if item.entry.kept and item.position:
+                    self._safe(item.position)
 
     def adopt(self) -> int:
         """Take over what ended processes left; returns how many records that were."""

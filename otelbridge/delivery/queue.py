@@ -14,6 +14,9 @@ class RecordQueue:
     """Records as they are, bounded in number and bytes; the oldest make room.
 
     It has no lock: whoever uses it holds one.
+
+    Attributes:
+        position: in the journal, of the newest record that was taken out.
     """
 
     def __init__(self, *, capacity: int, max_bytes: int, weigh: Callable[[Any], int]) -> None:
@@ -27,8 +30,9 @@ class RecordQueue:
         self._capacity = max(1, capacity)
         self._max_bytes = max_bytes
         self._weigh = weigh
-        self._records: deque[tuple[Any, int]] = deque()
+        self._records: deque[tuple[Any, int, int]] = deque()
         self._bytes = 0
+        self.position = 0
 
     def __len__(self) -> int:
         return len(self._records)
@@ -38,8 +42,12 @@ class RecordQueue:
         """About how many bytes the records take."""
         return self._bytes
 
-    def put(self, record: Any) -> int:
+    def put(self, record: Any, position: int = 0) -> int:
         """Take a record.
+
+        Args:
+            record: as the SDK has it.
+            position: its place in the journal; 0 if it is not there.
 
         Returns:
             How many made room for it and are lost.
@@ -49,7 +57,7 @@ class RecordQueue:
         except Exception:
             # What a record holds must not keep it from being taken.
             weight = _UNKNOWN_BYTES
-        self._records.append((record, weight))
+        self._records.append((record, weight, position))
         self._bytes += weight
         lost = 0
         while len(self._records) > self._capacity or (
@@ -69,6 +77,7 @@ class RecordQueue:
         self._bytes = 0
 
     def _pop(self) -> Any:
-        record, weight = self._records.popleft()
+        record, weight, position = self._records.popleft()
         self._bytes -= weight
+        self.position = position or self.position
         return record

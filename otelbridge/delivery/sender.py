@@ -24,6 +24,7 @@ from otelbridge.delivery.queue import RecordQueue
 from otelbridge.delivery.timing import Backoff, Deadline
 
 if TYPE_CHECKING:
+    from otelbridge.delivery.journal import Journal
     from otelbridge.delivery.spool import Dropped, PayloadStore
     from otelbridge.sinks.destination import Destination
 
@@ -65,6 +66,7 @@ class Delivery:
         max_bytes: int,
         weigh: Callable[[Any], int],
         batch_size: int = DEFAULT_BATCH_SIZE,
+        journal: Journal | None = None,
     ) -> None:
         """Prepare; nothing is started or opened before the first record.
 
@@ -79,6 +81,7 @@ class Delivery:
             max_bytes: how many bytes of these are kept; for both, the oldest make room.
             weigh: tells about how many bytes a record takes.
             batch_size: how many records are sent at once; so many are sent without delay.
+            journal: keeps each record from the moment in which it is taken.
         """
         self.signal = signal
         self.destination = destination
@@ -86,7 +89,10 @@ class Delivery:
         self._delay = delay
         self._batch_size = max(1, min(batch_size, capacity))
         self._queue = RecordQueue(capacity=capacity, max_bytes=max_bytes, weigh=weigh)
-        self._outbox = Outbox(lambda: open_store(self._drop), delay, counters.spool)
+        self._journal = journal
+        self._outbox = Outbox(
+            lambda: open_store(self._drop), delay, counters.spool, self._note_safe
+        )
         self._unsaid = 0
         self._hurry = self._asked = self._closed = False
         self._pid = os.getpid()
@@ -97,12 +103,16 @@ class Delivery:
         if self._pid != os.getpid():
             self.start_afresh()
         life = self._life
+        body = self._encode_alone(record)
         with life.changed:
             self.counters.accept()
             if self._closed:
                 self.counters.drop(1, answers.ENDED)
                 return
-            lost = self._queue.put(record)
+            position = 0
+            if self._journal is not None and body:
+                position = self._journal.append(body)
+            lost = self._queue.put(record, position)
             if lost:
                 # Said by the thread that encodes: nothing is logged on the program's threads.
                 self.counters.drop(lost, answers.QUEUE_FULL)
@@ -154,8 +164,9 @@ class Delivery:
         if not life.started:
             # The interpreter lets no thread start any more.
             self._gather_rest()
-            while deadline.remaining() and self._send_next() is None:
-                pass
+            while deadline.remaining() and not self._outbox.is_empty:
+                if self._send_next() is not None:
+                    break
         for thread in life.threads[:1]:
             thread.join(deadline.remaining() + _KEEP_SECONDS)
         for thread in life.threads[1:]:
@@ -165,6 +176,8 @@ class Delivery:
             life.changed.notify_all()
             self._queue.clear()
         kept = self._outbox.close()
+        if self._journal is not None:
+            self._journal.close()
         lost = self.counters.waiting - kept
         if lost > 0:
             self._drop(lost, answers.ENDED)
@@ -202,6 +215,8 @@ class Delivery:
         self._queue.clear()
         self._outbox.start_afresh()
         self.counters.start_afresh()
+        if self._journal is not None:
+            self._journal.start_afresh()
         self._unsaid = 0
         self._hurry = self._asked = False
         self._life = _Life()
@@ -234,13 +249,16 @@ class Delivery:
             while self._wait_for_records(life):
                 with life.changed:
                     batch = [] if life.over else self._queue.take(self._batch_size)
+                    position = self._queue.position
                     unsaid, self._unsaid = self._unsaid, 0
-                self._hand_over(batch)
+                self._hand_over(batch, position)
                 overdue = self._outbox.overdue()
                 if overdue is not None and overdue <= 0:
                     self._outbox.keep()
                 if unsaid:
                     self.destination.dropped(unsaid, answers.QUEUE_FULL)
+                if self._journal is not None:
+                    self._journal.say_trouble()
                 with life.changed:
                     life.offered = True
                     life.changed.notify_all()
@@ -311,15 +329,30 @@ class Delivery:
         while len(self._queue):
             with self._life.changed:
                 batch = self._queue.take(self._batch_size)
-            self._hand_over(batch)
+                position = self._queue.position
+            self._hand_over(batch, position)
 
-    def _hand_over(self, batch: list[Any]) -> None:
+    def _hand_over(self, batch: list[Any], position: int) -> None:
         """Encode records and put them where they are sent from."""
         if not batch:
             return
         body, count = self._encode(batch)
         if count:
-            self._outbox.put(self.signal, count, body)
+            self._outbox.put(self.signal, count, body, position)
+
+    def _encode_alone(self, record: Any) -> bytes:
+        """Encode a record for the journal, if there is one, on the program's thread."""
+        if self._journal is None:
+            return b""
+        try:
+            return self.destination.encode_alone(record)
+        except Exception:
+            # It is met again, and reported, where records are encoded to be sent.
+            return b""
+
+    def _note_safe(self, position: int) -> None:
+        if self._journal is not None:
+            self._journal.advance(position)
 
     def _encode(self, batch: list[Any]) -> tuple[bytes, int]:
         try:

@@ -67,6 +67,10 @@ class Destination(ABC):
             records = redact_records(self.signal, records)
         return self._encode(records)
 
+    def encode_alone(self, record: Any) -> bytes:
+        """Encode one record, on the thread that made it."""
+        return self.encode([record])
+
     @abstractmethod
     def _encode(self, records: Any) -> bytes:
         """Encode what is to be sent."""

@@ -6,9 +6,10 @@ open by their standard variables (certificates, compression, time-outs).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from otelbridge.delivery.answer import Answer
+from otelbridge.delivery.redacted import redact_records
 from otelbridge.sinks import otlp_exporters
 from otelbridge.sinks.destination import Destination
 from otelbridge.sinks.otlp_exporters import (
@@ -20,7 +21,9 @@ from otelbridge.sinks.otlp_exporters import (
 )
 
 if TYPE_CHECKING:
+    from otelbridge.delivery.payload import DeliveredSignal
     from otelbridge.settings import Settings
+    from otelbridge.sinks.otlp_alone import AloneEncoder
     from otelbridge.sinks.otlp_trouble import TroubleReport
 
 
@@ -47,6 +50,7 @@ class OTLPDestination(Destination):
         protocol = protocol or protocol_of(signal, settings)
         super().__init__(signal, endpoint_of(signal, settings, protocol), protocol, report)
         self._headers = headers_of(signal, settings)
+        self._alone: AloneEncoder | None = None
 
     def _encode(self, records: Any) -> bytes:
         """Encode records of the SDK as an OTLP request."""
@@ -55,6 +59,17 @@ class OTLPDestination(Destination):
 
             encode = load_encoder(self.signal)
         return bytes(encode(records).SerializeToString())
+
+    def encode_alone(self, record: Any) -> bytes:
+        """Encode one record as a request of its own, on the thread that made it."""
+        if self._alone is None:
+            with otlp_exporters.building:
+                from otelbridge.sinks.otlp_alone import AloneEncoder
+                from otelbridge.sinks.otlp_body import load_encoder
+
+                self._alone = AloneEncoder(load_encoder(self.signal))
+        (redacted,) = redact_records(cast("DeliveredSignal", self.signal), [record])
+        return self._alone.encode(redacted)
 
     def _attempt(self, connection: Any, body: bytes) -> Answer:
         answer: Answer = connection.send(body)

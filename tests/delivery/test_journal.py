@@ -179,6 +179,9 @@ def test_without_a_disk_there_is_none_and_one_line_says_so(tmp_path, monkeypatch
         patch.setattr(os, "posix_fallocate", full)
         journal = journal_in(tmp_path, lines=lines)
         assert [journal.append(b"x") for _ in range(5)] == [0] * 5
+    assert lines == []  # the program's threads do not log
+    journal.say_trouble()
+    journal.say_trouble()
     assert lines == [f"there can be no journal in {tmp_path}: No space left on device"]
     assert descriptors() == before
     assert list(tmp_path.iterdir()) == []

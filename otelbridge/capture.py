@@ -93,6 +93,7 @@ class Capture:
     def remove(self) -> None:
         """Stop; the logging module is as it was, unless somebody else has wrapped it since."""
         self.handlers = ()
+        self.passes = None
         self.replaced = None
         if self._original is not None and logging.Logger.callHandlers is self._wrapper:
             logging.Logger.callHandlers = self._original  # type: ignore[method-assign, assignment]
@@ -110,7 +111,7 @@ class Capture:
             record: any log record.
             unless: tells of one of our handlers that it is not to have this record.
         """
-        if not self.handlers or record.name.startswith(NOT_SENT):
+        if record.name.startswith(NOT_SENT) or not (self.handlers or self.passes):
             return
         self._arrived()
         if self.passes is not None and not self.passes(record):

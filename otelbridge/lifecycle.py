@@ -87,13 +87,18 @@ class Life:
         code: int | None = None,
         signal_number: int | None = None,
     ) -> None:
-        """Note how the process is about to end; the last word counts.
+        """Note how the process is about to end.
+
+        The last word counts, except that a program which exits because it has crashed has crashed.
 
         Args:
             outcome: how.
             code: its exit code, where it is known.
             signal_number: what kills it, if something does.
         """
+        if (self._outcome, outcome) == ("crashed", "failed"):
+            self._code = code
+            return
         self._outcome, self._code, self._signal = outcome, code, signal_number
 
     def end(self) -> None:

@@ -132,6 +132,11 @@ class Pipeline:
         self.tracer_provider = self._set_up_traces(resource)
         self.logger_provider = self._set_up_logs(resource)
 
+    @property
+    def own_tracer_provider(self) -> trace.TracerProvider | None:
+        """The tracer provider, if the program had not set one before."""
+        return self.tracer_provider if self.tracer_provider in self._own else None
+
     def flush(self, timeout: float) -> bool:
         """Send what is queued and one reading of the metrics.
 

@@ -9,8 +9,9 @@ import os
 import sys
 import threading
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from otelbridge.delivery.timing import Deadline
 from otelbridge.settings import Settings, SettingsError, read_settings
 
 if TYPE_CHECKING:
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
 
     from otelbridge.capture import Capture
     from otelbridge.delivery.counters import Snapshot
+    from otelbridge.errors.watch import Watch
     from otelbridge.pipeline import Pipeline
     from otelbridge.process_metrics import ProcessMetrics
 
 _logger = logging.getLogger(__name__)
+# What the messages to people get at the end where nothing of the time allowed is left.
+_CLOSE_SECONDS: Final = 0.1
 _lock = threading.RLock()
 _handle: Instrumentation | None = None
 
@@ -92,6 +96,7 @@ class Instrumentation:
         self._pipeline: Pipeline | None = None
         self._capture: Capture | None = None
         self._process_metrics: ProcessMetrics | None = None
+        self._watch: Watch | None = None
         self._handlers: list[logging.Handler] = []
         self._resource: dict[str, Any] = {}
         self._named = False
@@ -164,15 +169,26 @@ class Instrumentation:
             from otelbridge.records.streams import release_output
 
             release_output()
+        if self._watch is not None:
+            self._watch.end()
         if self._capture is not None:
             self._capture.handlers = ()
+        deadline = Deadline(timeout)
+        if self.settings.notify:
+            from otelbridge import notify
+
+            notify.hurry()  # side by side with what follows
         done = self._pipeline.shutdown(timeout)
+        if self.settings.notify:
+            notify.close(max(deadline.remaining(), _CLOSE_SECONDS))
         if self._capture is not None and done:
             # Else an exporter may still be at work, and what it logs must not reach the program.
             self._capture.remove()
         for handler in self._handlers:
             handler.flush()
             handler.close()
+        if self._watch is not None:
+            self._watch.leave()
         return done
 
     def _start(self, app: Flask | None) -> None:
@@ -225,7 +241,27 @@ class Instrumentation:
                 after_in_parent=self._pipeline.after_fork_in_parent,
                 after_in_child=self._forked,
             )
+        if settings.notify:
+            from otelbridge import notify
+
+            name = str(self._resource["service.name"])
+            notify.configure(settings, project=name, closed_elsewhere=True)
+        self._watch = self._start_watch()
         self._watch_ends()
+
+    def _start_watch(self) -> Watch:
+        from opentelemetry.sdk.trace import TracerProvider
+
+        from otelbridge.errors.watch import Watch
+        from otelbridge.sinks.otlp_logging import OTLPHandler
+
+        assert self._pipeline is not None
+        assert self._capture is not None
+        announced = [handler for handler in self._handlers if isinstance(handler, OTLPHandler)]
+        watch = Watch(self.settings, self._capture, announced)
+        provider = self._pipeline.own_tracer_provider
+        watch.start(provider if isinstance(provider, TracerProvider) else None)
+        return watch
 
     def _watch_ends(self) -> None:
         from otelbridge.process_end import watch_children, watch_exec, watch_signals
@@ -239,6 +275,8 @@ class Instrumentation:
         self.shutdown()
 
     def _end_by(self, signal_number: int) -> None:
+        if self._watch is not None:
+            self._watch.signalled(signal_number)
         self.shutdown()
 
     def _keep(self) -> None:
@@ -306,9 +344,13 @@ class Instrumentation:
             if not self.active or self._pipeline is None:
                 return
             if isinstance(event, events.GeventWillPatchAllEvent):
+                if self._watch is not None:
+                    self._watch.before_patching()
                 self._pipeline.before_patching()
             elif isinstance(event, events.GeventDidPatchAllEvent):
                 self._pipeline.after_patching()
+                if self._watch is not None:
+                    self._watch.after_patching()
 
         events.subscribers.append(changed)
 
@@ -346,6 +388,8 @@ class Instrumentation:
         self._set_resource(process_attributes())
         if self._process_metrics is not None:
             self._process_metrics.measure_this_process()
+        if self._watch is not None:
+            self._watch.become_child()
 
 
 def _settings(overrides: dict[str, Any]) -> Settings:

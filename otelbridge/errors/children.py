@@ -39,12 +39,12 @@ class Children:
 
     def install(self) -> None:
         """Watch; for when ``multiprocessing.util`` has been imported."""
-        from multiprocessing import process, util
+        from multiprocessing import util
 
-        # In children to come, once multiprocessing has thrown the parent's finalizers away.
+        # In children to be forked, once multiprocessing has thrown the parent's finalizers away.
         util.register_after_fork(self, Children._watch_end)
-        if process.parent_process() is not None:
-            self._watch_end()
+        # In a child that was started afresh, this one.
+        self._watch_end()
 
     def _watch_end(self) -> None:
         from multiprocessing import util
@@ -52,13 +52,15 @@ class Children:
         util.Finalize(None, self._end, exitpriority=_PRIORITY)
 
     def _end(self) -> None:
+        from multiprocessing import process
+
+        if process.parent_process() is None:
+            return
         exception = sys.exc_info()[1]
         code = _exit_code(exception)
         if isinstance(exception, SystemExit):
             exception = None
         if exception is not None and self._reports and not isinstance(exception, KeyboardInterrupt):
-            from multiprocessing import process
-
             name = process.current_process().name
             self._errors.report(
                 exception,

@@ -102,3 +102,7 @@ def _watch_children_of(module: str, end: Callable[[], object]) -> None:
 
     # Keyed by an object that lives as long as the function does.
     util.register_after_fork(end, forked)
+    process = sys.modules.get(module.replace("util", "process"))
+    parent = getattr(process, "parent_process", None)
+    if parent is not None and parent() is not None:
+        forked(None)  # this is a child already, and was not forked

@@ -17,9 +17,7 @@ import yaml
 from otelbridge import settings
 from tests.deploy.secured import Secured, secured_server
 from tests.deploy.stored import Stored
-from tests.testbed import processes
 from tests.testbed.collector_process import CONFIG, Collector
-from tests.testbed.fixtures import wait_until
 
 pytestmark = pytest.mark.servers
 
@@ -161,12 +159,12 @@ def _bytes(limit: str) -> int:
 ONE_SHOT = {"setup", "storage", "certificates", "accounts"}
 # Not ours, and not here: `docs/verify-compose.md` is for them.
 OF_OTHERS = {"elasticsearch", "kibana"}
-SHOP = ("payments", "orders", "gateway")
+# As they stand: see `test_walkthrough.py`.
+WALKED = {"setup", "storage", "collector", "payments", "orders", "gateway", "traffic"}
 
 
-def test_every_service_is_exercised_by_a_test_below(secure):
-    exercised = {"setup", "storage", "collector", "traffic", "certificates", "accounts", *SHOP}
-    assert secure["services"].keys() == exercised | OF_OTHERS
+def test_every_service_is_exercised_by_a_test(secure):
+    assert secure["services"].keys() == WALKED | {"certificates", "accounts"} | OF_OTHERS
 
 
 def test_storage_gives_the_folder_to_the_collector(plain, tmp_path):
@@ -179,73 +177,6 @@ def test_storage_gives_the_folder_to_the_collector(plain, tmp_path):
     )
     # As whoever runs the tests, who may not be able to give files away.
     subprocess.run([*command, f"{os.getuid()}:{os.getgid()}", tmp_path], check=True)
-
-
-def test_the_collector_runs_with_its_command_and_variables(
-    plain, collector: Callable[..., Collector], elasticsearch_url, stored: Stored
-):
-    service = plain["services"]["collector"]
-    configs = [CONFIG.parent / Path(option).name for option in service["command"]]
-    assert [f"--config=/etc/otelcol/{path.name}" for path in configs] == service["command"]
-    environ = service["environment"] | {
-        "ELASTICSEARCH_URL": elasticsearch_url,
-        "OTELBRIDGE_ELASTICSEARCH_NAMESPACE": stored.namespace,
-    }
-    assert collector(*configs, **environ).healthy()
-
-
-def test_the_shop_answers_and_its_records_arrive(
-    plain, collector: Callable[..., Collector], elasticsearch_url, stored: Stored, tmp_path
-):
-    running = collector(
-        ELASTICSEARCH_URL=elasticsearch_url, OTELBRIDGE_ELASTICSEARCH_NAMESPACE=stored.namespace
-    )
-    ports = {name: processes.free_port() for name in SHOP}
-    inside = {f"http://{name}:5000": f"http://127.0.0.1:{port}" for name, port in ports.items()}
-    inside["http://collector:4318"] = f"http://127.0.0.1:{running.http}"
-    started = []
-    try:
-        for name in (*SHOP, "traffic"):
-            service = plain["services"][name]
-            command = [_outside(part, inside, ports.get(name)) for part in service["command"]]
-            environ = {
-                **{k: v for k, v in os.environ.items() if not k.startswith(("OTEL", "SHOP"))},
-                **{k: inside.get(v, v) for k, v in service.get("environment", {}).items()},
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            }
-            if "SHOP_DATA" in environ:
-                environ["SHOP_DATA"] = str(tmp_path)
-            with (tmp_path / f"{name}.log").open("wb") as output:
-                started.append(processes.start(command, output, environ=environ))
-            if name in ports:
-                check = plain["services"][name]["healthcheck"]["test"][1:]
-                check = [part.replace("5000", str(ports[name])) for part in check]
-                wait_until(
-                    lambda check=check: subprocess.run(check, capture_output=True).returncode == 0,
-                    f"{name} healthy",
-                )
-        wanted = {"gateway", "orders", "payments"}
-        wait_until(lambda: wanted <= _names(stored, "traces"), "spans of the shop", 60)
-        wait_until(lambda: wanted <= _names(stored, "logs"), "logs of the shop", 60)
-        assert all(process.poll() is None for process in started)
-    finally:
-        for process in reversed(started):
-            processes.stop(process)
-
-
-def _outside(part: str, inside: dict[str, str], port: int | None) -> str:
-    """The same argument for a process of this machine: other paths, other addresses."""
-    part = part.replace("/app/shop", str(ROOT / "examples" / "shop"))
-    for address, here in inside.items():
-        part = part.replace(address, here)
-    return part.replace("0.0.0.0:5000", f"127.0.0.1:{port}") if port else part
-
-
-def _names(stored: Stored, type: Any) -> set[str]:
-    return {
-        doc["resource"]["attributes"].get("service.name", "")
-        for doc in stored.documents(type).values()
-    }
 
 
 def test_the_certificates_script_makes_them_once(tmp_path):

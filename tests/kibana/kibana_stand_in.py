@@ -111,7 +111,8 @@ def _handler(kibana: KibanaStandIn) -> type[BaseHTTPRequestHandler]:
             self._send(200, "\n".join(lines))
 
         def _send(self, status: int, body: Any) -> None:
-            content = body if isinstance(body, str) else json.dumps(body)
+            # Without spaces, as Kibana writes.
+            content = body if isinstance(body, str) else json.dumps(body, separators=(",", ":"))
             data = content.encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))

@@ -148,11 +148,20 @@ origin_attributes = st.fixed_dictionaries(
         "thread.name": st.sampled_from(["MainThread", "worker", None]),
     },
 )
+span_origin_attributes = st.fixed_dictionaries(
+    {},
+    optional={
+        "http.request.method": st.sampled_from(["GET", "POST", None]),
+        "http.response.status_code": st.sampled_from([200, 500, "500", True, 1.0]),
+        "http.route": st.sampled_from(["/", "/orders"]),
+        "user_agent.original": st.sampled_from(["curl", "otter"]),
+    },
+)
 attributes = st.one_of(
     st.dictionaries(texts, values, max_size=4),
     st.builds(
         lambda origin, own: {**own, **origin},
-        origin_attributes,
+        st.one_of(origin_attributes, span_origin_attributes),
         st.dictionaries(texts, values, max_size=2),
     ),
 )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from otelbridge.search import parse
 from otelbridge.settings import read_settings
 from otelbridge.store import open_store
 from otelbridge.store.protocol import StoreError
@@ -19,6 +22,8 @@ from otelbridge.store.sqlite import SQLiteStore, tables
 from tests.store import version_0
 from tests.store.checks import assert_consistent
 from tests.store.samples import EVER, RESOURCE, log, opened, span
+
+HERE = Path(__file__).parent
 
 
 def refusal(path) -> str:
@@ -116,6 +121,47 @@ def test_a_file_of_an_older_version_is_upgraded_with_a_copy_kept(tmp_path, caplo
     with sqlite3.connect(copy) as connection:
         assert connection.execute("SELECT value FROM meta").fetchone() == ("0",)
         assert connection.execute("SELECT count(*) FROM logs").fetchone() == (2,)
+
+
+def test_a_real_file_of_version_2_is_upgraded_and_written_on(tmp_path, caplog):
+    path = tmp_path / "s.db"
+    path.write_bytes(gzip.decompress((HERE / "version_2.db.gz").read_bytes()))
+    before = path.read_bytes()
+    with opened(path) as store:
+        stats = store.stats()
+        assert (stats.logs, stats.spans, stats.points) == (30, 30, 30)
+        whole = store.trace((10).to_bytes(16, "big"))
+        assert whole.spans[0].span.attributes["http.route"] == "/orders"
+        assert whole.spans[0].span.events[0].name == "exception"
+        for _ in range(30):
+            store.put(span(name="POST /orders", attributes=whole.spans[0].span.attributes))
+        # Those of both formats are found the same way.
+        for query in ("http.route: /orders", "http.response.status_code >= 500", "POST"):
+            found = store.traces(parse(query), EVER, limit=100)
+            assert len(found) == (33 if "500" in query else 60), query
+        assert {summary.http_status for summary in found} == {201, 500}
+        assert len(store.logs(parse("code.function.name: place"), EVER)) == 30
+    assert_consistent(path)
+    copy = tmp_path / "s.db.version-2"
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert f"from format 2 to {tables.VERSION}; a copy of the old one is {copy}" in line
+    assert len(copy.read_bytes()) == len(before)
+    with sqlite3.connect(copy) as connection:
+        assert connection.execute("SELECT value FROM meta").fetchone() == ("2",)
+        assert connection.execute("SELECT count(*) FROM spans").fetchone() == (30,)
+
+
+def test_a_damaged_file_of_version_2_is_brought_over_into_a_new_one(tmp_path):
+    path = tmp_path / "s.db"
+    path.write_bytes(b"?" * 100 + gzip.decompress((HERE / "version_2.db.gz").read_bytes())[100:])
+    (tmp_path / "s.db.lock").touch()
+    with opened(path) as store:
+        deadline = time.monotonic() + 20
+        while store.stats().spans < 30:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert len(store.traces(parse("http.route: /orders"), EVER)) == 30
+    assert_consistent(path)
 
 
 def test_without_room_for_a_copy_the_file_is_upgraded_all_the_same(tmp_path, caplog, monkeypatch):

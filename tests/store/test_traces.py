@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from otelbridge.search import parse
 from otelbridge.store.protocol import TimeRange
+from tests.store.checks import assert_consistent
 from tests.store.samples import EVER, MINUTE, NOON, SECOND, log, span
 
 PAY = {"service.name": "pay", "service.instance.id": "pay-1"}
@@ -103,3 +106,47 @@ def test_a_trace_may_be_known_by_its_logs_alone(store):
     assert found.spans == []
     assert len(found.logs) == 1
     assert store.trace(b"\6" * 16) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("http.route: /orders", 20),
+        ('http.route: "/orders"', 20),
+        ("http.route: /ord*", 20),
+        ("http.route: *", 21),
+        ("http.response.status_code: 201", 20),
+        ("http.response.status_code >= 201", 20),
+        ("http.response.status_code > 201", 0),
+        ("attributes.server.address: shop.internal", 20),
+        ("user_agent.original: curl/8 and order: 7", 1),
+        ("shop.internal", 20),
+        ("curl*", 20),
+        ("not http.route: /orders", 1),
+    ],
+)
+def test_what_many_spans_have_in_common_is_kept_once_and_found_in_each(store, text, count):
+    common = {
+        "http.request.method": "POST",
+        "http.route": "/orders",
+        "http.response.status_code": 201,
+        "server.address": "shop.internal",
+        "user_agent.original": "curl/8",
+    }
+    store.put(
+        *(span(NOON + n, attributes={"order": n, **common}) for n in range(20)),
+        span(NOON + 100, name="other", attributes={"http.route": True, "server.address": None}),
+    )
+    found = store.traces(parse(text), EVER)
+    assert len(found) == count
+    for summary in found:
+        (stored,) = store.trace(summary.trace_id).spans
+        if summary.name != "other":
+            assert summary.http_status == 201
+            order = stored.span.attributes["order"]
+            assert stored.span.attributes == {"order": order, **common}
+    with store._reading() as (connection, _):
+        (own,) = connection.execute("SELECT attributes FROM spans WHERE time = ?", (NOON + 19,))
+    assert own == ('{"order":19}',)
+    assert store.field_values("spans", "http.route")[0] == "/orders"
+    assert_consistent(store.path)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import sqlite3
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from otelbridge import schema
-from otelbridge.model import Attributes, LogRecord, Scope
+from otelbridge.model import Attributes, LogRecord, Scope, Span
 from otelbridge.store.sqlite.json_text import dumps_sorted, loads
 from otelbridge.store.sqlite.rows import scope_object, scope_of, storable
 
@@ -20,6 +20,57 @@ from otelbridge.store.sqlite.rows import scope_object, scope_of, storable
 # that live for one request never get there, and their names stay with their records.
 STEADY = 8
 _MOST_REMEMBERED = 20_000
+
+# Of a span, what a route, a remote host or a query has in common with its others; and of these what
+# callers bring along, which may differ with every one of them.
+_CALLERS: Final = frozenset(
+    {"user_agent.original", "http.user_agent", "client.address", "network.peer.address"}
+)
+SPAN_CONSTANTS: Final = _CALLERS | frozenset(
+    {
+        "code.file.path",
+        "code.function.name",
+        "code.line.number",
+        "db.collection.name",
+        "db.name",
+        "db.namespace",
+        "db.operation",
+        "db.operation.name",
+        "db.query.summary",
+        "db.sql.table",
+        "db.system",
+        "db.system.name",
+        "http.flavor",
+        "http.host",
+        "http.method",
+        "http.request.method",
+        "http.response.status_code",
+        "http.route",
+        "http.scheme",
+        "http.server_name",
+        "http.status_code",
+        "messaging.destination.name",
+        "messaging.operation.name",
+        "messaging.operation.type",
+        "messaging.system",
+        "net.host.name",
+        "net.host.port",
+        "net.peer.name",
+        "net.peer.port",
+        "network.protocol.name",
+        "network.protocol.version",
+        "network.transport",
+        "peer.service",
+        "rpc.method",
+        "rpc.service",
+        "rpc.system",
+        "server.address",
+        "server.port",
+        "thread.id",
+        "thread.name",
+        "url.scheme",
+    }
+)
 
 _CODE = ("code.file.path", "code.line.number", "code.function.name")
 _THREAD = ("thread.id", "thread.name")
@@ -123,6 +174,35 @@ class SetWriter:
         if found is not None and found[1] == self._hour:
             return found[0], rest
         origin = {k: kept[k] for k in names if k in kept}
+        number = self._number("origin", dumps_sorted(origin))
+        self._new[key] = (number, self._hour)
+        return number, rest
+
+    def split_span(self, span: Span) -> tuple[int | None, Attributes]:
+        """Split a span's attributes into those of many like it and what the row keeps itself.
+
+        Returns:
+            The set's number, or ``None`` where the combination is not steady yet, and the rest.
+        """
+        attributes = span.attributes
+        key: Any = tuple(
+            [
+                item
+                for item in attributes.items()
+                if item[0] in SPAN_CONSTANTS and type(item[1]) in (str, int)
+            ]
+        )
+        if not key:
+            return None, attributes
+        if not self._steady(key):
+            key = tuple([item for item in key if item[0] not in _CALLERS])
+            if not key or not self._steady(key):
+                return None, attributes
+        found = self._known.get(key) or self._new.get(key)
+        origin = dict(key)
+        rest = {name: value for name, value in attributes.items() if name not in origin}
+        if found is not None and found[1] == self._hour:
+            return found[0], rest
         number = self._number("origin", dumps_sorted(origin))
         self._new[key] = (number, self._hour)
         return number, rest

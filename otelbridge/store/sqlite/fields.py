@@ -58,11 +58,7 @@ _Getter = Callable[[_Row, Attributes, _Sets], Json]
 
 def columns(signal: Signal) -> str:
     """What to select of the alias ``r`` to read fields from it."""
-    shared = ", ".join(
-        "NULL" if name == "origin" and signal == "spans" else f"r.{name}"
-        for name in _SHARED_COLUMNS
-    )
-    return ", ".join([shared, *(f"r.{name}" for name in _COLUMNS[signal].values())])
+    return ", ".join(f"r.{name}" for name in (*_SHARED_COLUMNS, *_COLUMNS[signal].values()))
 
 
 def count_values(

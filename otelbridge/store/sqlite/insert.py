@@ -221,6 +221,7 @@ class Inserter:
             if places:
                 received = places[id(span)][1]
             resource = self.sets.resource(span.resource)
+            origin, attributes = self.sets.split_span(span)
             rows.append(
                 span_row(
                     span,
@@ -228,6 +229,8 @@ class Inserter:
                     received=received,
                     resource=resource,
                     scope=self.sets.scope(span.scope),
+                    origin=origin,
+                    attributes=attributes,
                 )
             )
             service = span.resource.get("service.name")

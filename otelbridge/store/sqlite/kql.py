@@ -21,6 +21,7 @@ from otelbridge.search.pattern import pieces, words
 from otelbridge.search.query import And, Compare, Exists, Match, Not, Or, Phrase, Query, Word
 from otelbridge.store.protocol import Signal
 from otelbridge.store.sqlite import kql_columns, kql_index
+from otelbridge.store.sqlite.attribute_sets import SPAN_CONSTANTS
 from otelbridge.store.sqlite.kql_functions import register
 from otelbridge.store.sqlite.kql_sql import FALSE, TRUE, Sql, all_hold, any_holds, negated
 from otelbridge.store.sqlite.kql_tokens import TokenPattern, token_patterns
@@ -210,7 +211,9 @@ class _Compiler:
             )
         else:
             confirmed = Sql(
-                "kql_span(?, r.name, r.attributes, r.events, r.status_message, "
+                "kql_span(?, r.name, r.attributes, "
+                "(SELECT attributes FROM attribute_sets WHERE id = r.origin), "
+                "r.events, r.status_message, "
                 "(SELECT service FROM attribute_sets WHERE id = r.resource))",
                 (spec,),
             )
@@ -264,7 +267,7 @@ class _Compiler:
                 "coalesce(kql_object(?, CASE WHEN r.body_json THEN r.body END), 0)", (tested,)
             )
         places = [_own_attributes(field.keys, tested)]
-        if self._signal == "logs" and not _ORIGIN.isdisjoint(field.keys):
+        if not _ORIGIN[self._signal].isdisjoint(field.keys):
             places.append(
                 Sql(
                     "(SELECT kql_object(?, attributes) FROM attribute_sets WHERE id = r.origin)",
@@ -287,7 +290,8 @@ class _Compiler:
         return found
 
 
-_ORIGIN: Final = schema.ORIGIN_ATTRIBUTES
+# What may be in a row's origin instead of its own attributes.
+_ORIGIN: Final = {"logs": schema.ORIGIN_ATTRIBUTES, "spans": SPAN_CONSTANTS}
 
 # A test's name, its value, and what the index can say of it.
 _Test: TypeAlias = "tuple[str, Any, str | None]"

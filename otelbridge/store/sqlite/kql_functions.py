@@ -23,7 +23,7 @@ def register(connection: sqlite3.Connection) -> None:
         ("kql_events", 2, _events),
         ("kql_event_names", 2, _event_names),
         ("kql_log", 8, _log),
-        ("kql_span", 6, _span),
+        ("kql_span", 7, _span),
     ):
         connection.create_function(name, count, function, deterministic=True)
 
@@ -92,18 +92,21 @@ def _span(
     spec: str,
     name: str,
     attributes: str | None,
+    origin: str | None,
     events: str | None,
     status_message: str | None,
     service: str | None,
 ) -> bool:
     """Any text of a span."""
     asked = read(spec)
-    if not asked.may_be_in((name, attributes, events, status_message, service)):
+    if not asked.may_be_in((name, attributes, origin, events, status_message, service)):
         return False
     test = asked.test
     if any(text is not None and test(text) for text in (name, status_message, service)):
         return True
-    values: list[Any] = [] if attributes is None else [_searched(orjson.loads(attributes))]
+    values: list[Any] = [
+        _searched(orjson.loads(text)) for text in (attributes, origin) if text is not None
+    ]
     if events is not None:
         values += ([event[1], _searched(event[2])] for event in orjson.loads(events))
     return any(test(leaf) for leaf in leaves(values))

@@ -182,8 +182,9 @@ def _read_spans(
     words = []
     for row in connection.execute(
         "SELECT r.id, r.received, r.resource, r.kind, r.parent_span_id, r.status, r.duration,"
-        " r.name, r.attributes, s.service, r.status_message, r.events"
+        " r.name, r.attributes, s.service, r.status_message, r.events, o.attributes"
         " FROM spans AS r JOIN attribute_sets AS s ON s.id = r.resource"
+        " LEFT JOIN attribute_sets AS o ON o.id = r.origin"
         f" WHERE r.id IN ({', '.join('?' * len(ids))}) ORDER BY r.id",
         ids,
     ):
@@ -197,9 +198,12 @@ def _read_spans(
             status=status,
             duration=duration,
         )
+        own = {} if attributes is None else loads(attributes)
+        if row[12] is not None:
+            own.update(loads(row[12]))
         text = span_words(
             name=name,
-            attributes={} if attributes is None else loads(attributes),
+            attributes=own,
             service=row[9],
             status_message=row[10] or "",
             events=span_events(row[11]),

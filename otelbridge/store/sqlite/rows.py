@@ -25,13 +25,13 @@ LOG_COLUMNS = (
 )
 SPAN_COLUMNS = (
     "id, time, duration, received, trace_id, span_id, parent_span_id, name, kind, status, "
-    "status_message, resource, scope, flags, trace_state, attributes, events, links"
+    "status_message, resource, scope, flags, trace_state, attributes, events, links, origin"
 )
 # The same columns of the alias ``r``, which compiled queries speak of.
 LOG_SELECTION = ", ".join(f"r.{name}" for name in LOG_COLUMNS.split(", "))
 SPAN_SELECTION = ", ".join(f"r.{name}" for name in SPAN_COLUMNS.split(", "))
 INSERT_LOG = f"INSERT INTO logs ({LOG_COLUMNS}) VALUES ({', '.join('?' * 17)})"
-INSERT_SPAN = f"INSERT INTO spans ({SPAN_COLUMNS}) VALUES ({', '.join('?' * 18)})"
+INSERT_SPAN = f"INSERT INTO spans ({SPAN_COLUMNS}) VALUES ({', '.join('?' * 19)})"
 
 
 def storable(text: str) -> str:
@@ -123,8 +123,22 @@ def log_record(
     )
 
 
-def span_row(span: Span, *, id: int, received: int, resource: int, scope: int) -> Row:
-    """Make the row of a span; ``received`` in milliseconds since the epoch."""
+def span_row(
+    span: Span,
+    *,
+    id: int,
+    received: int,
+    resource: int,
+    scope: int,
+    origin: int | None,
+    attributes: Attributes,
+) -> Row:
+    """Make the row of a span.
+
+    Args:
+        received: milliseconds since the epoch.
+        attributes: those that the row itself keeps, without the origin's.
+    """
     return (
         id,
         span.time,
@@ -141,13 +155,14 @@ def span_row(span: Span, *, id: int, received: int, resource: int, scope: int) -
         scope,
         span.flags,
         storable(span.trace_state) if span.trace_state else None,
-        dumps(span.attributes) if span.attributes else None,
+        dumps(attributes) if attributes else None,
         dumps([[event.time, event.name, event.attributes] for event in span.events])
         if span.events
         else None,
         dumps([[link.trace_id.hex(), link.span_id.hex(), link.attributes] for link in span.links])
         if span.links
         else None,
+        origin,
     )
 
 
@@ -158,15 +173,18 @@ def span_events(text: str | None) -> list[SpanEvent]:
     return [SpanEvent(time, name, attributes) for time, name, attributes in loads(text)]
 
 
-def span_record(row: Row, resource: Attributes, scope: Scope) -> Span:
+def span_record(row: Row, resource: Attributes, scope: Scope, origin: Attributes | None) -> Span:
     """Read a span back from its row (the columns of ``SPAN_COLUMNS``)."""
+    attributes: Attributes = {} if row[15] is None else loads(row[15])
+    if origin:
+        attributes.update(origin)
     return Span(
         time=row[1],
         duration=row[2],
         trace_id=row[4],
         span_id=row[5],
         name=row[7],
-        attributes={} if row[15] is None else loads(row[15]),
+        attributes=attributes,
         resource=resource,
         scope=scope,
         parent_span_id=row[6],

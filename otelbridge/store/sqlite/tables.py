@@ -4,15 +4,15 @@ Row ids are times. A row's id is its event time in microseconds, or the next num
 ordering by id is ordering by time, a time range is an id range, and neither needs an index. Full-
 text rows share the id, so that "newest first" reads the index backwards and stops at the limit.
 
-Sets of attributes that repeat (resources, scopes, a call site's ``code.*``) are kept once in
-``attribute_sets`` and named by number.
+Sets of attributes that repeat (resources, scopes, a call site's ``code.*``, a route's method, host
+and status) are kept once in ``attribute_sets`` and named by number.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 # Seconds that one row of the roll-up tables covers: every record is counted in one row of each
 # width, so that an hour's picture and a week's read about as many rows. Each divides the next.
@@ -71,9 +71,10 @@ CREATE TABLE spans (
     scope INTEGER NOT NULL REFERENCES attribute_sets,
     flags INTEGER,
     trace_state TEXT,
-    attributes TEXT,                   -- JSON object, NULL where empty
+    attributes TEXT,                   -- JSON object without the origin's; NULL where empty
     events TEXT,                       -- JSON array of [time, name, attributes], NULL where empty
-    links TEXT                         -- JSON array of [trace id, span id, attributes]
+    links TEXT,                        -- JSON array of [trace id, span id, attributes]
+    origin INTEGER REFERENCES attribute_sets
 );
 CREATE UNIQUE INDEX spans_trace ON spans (trace_id, span_id);
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from otelbridge.model import STATUS_ERROR
+from otelbridge.model import STATUS_ERROR, Attributes
 from otelbridge.search.query import Query
 from otelbridge.store.protocol import StoredSpan, TimeRange, Trace, TraceSummary
 from otelbridge.store.sqlite.attribute_sets import SetReader, scope_of_row
@@ -43,12 +43,15 @@ def stored_spans(
     numbers: set[int] = set()
     for row in rows:
         numbers.update(row[11:13])
+        if row[18] is not None:
+            numbers.add(row[18])
     known = sets.load(connection, numbers)
     spans = []
     for row in rows:
         try:
             scope = scope_of_row(known, row[12])
-            record = span_record(row, known[row[11]].attributes, scope)
+            origin = None if row[18] is None else known[row[18]].attributes
+            record = span_record(row, known[row[11]].attributes, scope, origin)
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedRowError(f"malformed span {row[0]}: {error!r}") from error
         spans.append(StoredSpan(row[0], record))
@@ -129,11 +132,12 @@ def _summaries(
         ).fetchall()
         # The root, or without it the span that began first.
         top: tuple[Any, ...] = connection.execute(
-            "SELECT time, duration, name, resource, status, attributes, parent_span_id FROM spans"
+            "SELECT time, duration, name, resource, status, attributes, parent_span_id, origin"
+            " FROM spans"
             " WHERE trace_id = ? ORDER BY parent_span_id IS NOT NULL, id LIMIT 1",
             (trace_id,),
         ).fetchone()
-        known = sets.load(connection, {row[0] for row in counted})
+        known = sets.load(connection, {row[0] for row in counted} | {top[7] or top[3]})
         if top[6] is None:
             time, duration = top[0], top[1]
         else:
@@ -151,16 +155,16 @@ def _summaries(
                 spans=sum(row[1] for row in counted),
                 errors=sum(row[2] for row in counted),
                 status_code=top[4],
-                http_status=_http_status(top[5]),
+                http_status=_http_status(
+                    top[5], None if top[7] is None else known[top[7]].attributes
+                ),
             )
         )
     return summaries
 
 
-def _http_status(attributes: str | None) -> int | None:
-    if attributes is None:
-        return None
-    found = loads(attributes)
+def _http_status(attributes: str | None, origin: Attributes | None) -> int | None:
+    found = {**({} if attributes is None else loads(attributes)), **(origin or {})}
     for name in _STATUS_NAMES:
         value = found.get(name)
         if isinstance(value, int):

@@ -64,8 +64,17 @@ def _from_1(connection: sqlite3.Connection) -> None:
         connection.execute("DROP TABLE narrow")
 
 
+def _from_2(connection: sqlite3.Connection) -> None:
+    """Version 2 kept all attributes of a span with it; rows that are there stay as they are."""
+    connection.execute("ALTER TABLE spans ADD COLUMN origin INTEGER REFERENCES attribute_sets")
+
+
 # What brings a file from a version to the next one.
-STEPS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {0: _from_0, 1: _from_1}
+STEPS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {
+    0: _from_0,
+    1: _from_1,
+    2: _from_2,
+}
 
 
 def upgrade(connection: sqlite3.Connection, path: Path, version: int) -> None:

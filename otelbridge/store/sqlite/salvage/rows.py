@@ -117,7 +117,12 @@ def _record(row: int, values: Values, shared: Shared) -> Any:
             )
         if len(values[4]) != 16 or len(values[5]) != 8:
             return None
-        return span_record(tuple(values), shared.attributes(values[11]), shared.scope(values[12]))
+        # An older file's spans, and those that an upgrade found there, have no origin.
+        number = values[18] if len(values) > 18 else None
+        origin = None if number is None else shared.attributes(number)
+        return span_record(
+            tuple(values), shared.attributes(values[11]), shared.scope(values[12]), origin
+        )
     except (ValueError, TypeError, KeyError):
         # Damaged in a way that only its contents show.
         return None

@@ -131,14 +131,20 @@ class Outbox:
     def keep(self) -> None:
         """Write what is in memory to the spool."""
         with self._lock:
+            first = not self.spool_records
             while self._memory:
                 item = self._memory[0]
                 try:
-                    item.entry = self._opened().append(item.payload)
+                    store = self._opened()
+                    item.entry = store.append(item.payload)
                 except SpoolError:
                     # It stays in memory for now; the spool says itself what is wrong.
                     item.since = time.monotonic()
                     return
+                if first:
+                    # It may be under way, and then is not what makes room for others.
+                    store.next()
+                    first = False
                 self._memory.popleft()
                 self._spooled(item.payload.count)
                 if item.entry.kept and item.position:

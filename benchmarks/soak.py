@@ -170,13 +170,13 @@ def run(folder: Path, minutes: float, rate: float, records: int, seed: int) -> d
         asked = Asked(records)
         asked.read(answers)
         print(f"{len(asked.requests)} requests in {ended - begun:.0f} s", flush=True)
-        fates = _settled(asked, bridge)
+        fates, complete = _settled(asked, soak)
         soak.note()
         end_seconds = server.end()
-        if any(fate.lost for fate in fates.values()):
+        if not complete:
             # What an app left behind is for the next one.
             server.start()
-            fates = _settled(asked, bridge)
+            fates, _ = _settled(asked, soak)
             server.end()
         result = _result(soak, asked, fates, rate, ended - begun)
         result["minutes"], result["seed"] = minutes, seed
@@ -185,14 +185,18 @@ def run(folder: Path, minutes: float, rate: float, records: int, seed: int) -> d
         return result
 
 
-def _settled(asked: Asked, bridge: BridgeDestination) -> dict[Signal, Fate]:
+def _settled(asked: Asked, soak: Soak) -> tuple[dict[Signal, Fate], bool]:
+    """Wait until every number is stored that no killed worker took with it."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
-        fates = {signal: compare(asked, bridge.stored(signal)) for signal in SIGNALS}
-        lost = sum(len(fate.lost) for fate in fates.values())
-        print(f"{lost} not stored yet", flush=True)
-        if not lost or time.monotonic() > deadline:
-            return fates
+        fates = {signal: compare(asked, soak.bridge.stored(signal)) for signal in SIGNALS}
+        missing = sum(
+            len(fate.unexcused(soak.server.killed, LAST_SECONDS[signal]))
+            for signal, fate in fates.items()
+        )
+        print(f"{missing} not stored yet", flush=True)
+        if not missing or time.monotonic() > deadline:
+            return fates, not missing
         time.sleep(20)
 
 

@@ -83,7 +83,7 @@ def _make_journal(
     if not settings.journal:
         return None
     if settings.spool_dir is None:
-        destination.report.trouble("there is no journal: OTELBRIDGE_SPOOL_DIR is none")
+        destination.report.trouble(f"there is no journal of {signal}: OTELBRIDGE_SPOOL_DIR is none")
         return None
     from otelbridge.delivery.journal import Journal
 

@@ -1,0 +1,325 @@
+"""What each kind of rule finds in the store: for whom it holds now, and in which words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from otelbridge import schema
+from otelbridge.alarms.rules import Rule
+from otelbridge.model import LogRecord
+from otelbridge.search import parse
+from otelbridge.search.query import And, Compare, Match, Or, Query
+from otelbridge.setting_values import DURATION_UNITS, SIZE_UNITS, in_units
+from otelbridge.store.protocol import MetricSeries, ServiceSummary, Store, TimeRange
+
+_SECOND: Final = 10**9
+# A process that announced its end is not silent; the announcement is not looked for further back.
+_LOOK_BACK: Final = 86400.0
+# The last word of a service is known to ten seconds.
+_COARSE: Final = 10.0
+_MOST_NEW: Final = 200
+_MOST_CRASHES: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule holds for a subject.
+
+    Attributes:
+        subject: whom or what: a service, one of its processes, an error.
+        title: what is the matter, on one line.
+        text: more of it.
+        tracebacks: by form, where an error is told.
+        project: the service.
+    """
+
+    subject: str
+    title: str
+    text: str = ""
+    tracebacks: Mapping[str, str] = field(default_factory=dict)
+    project: str = ""
+
+
+def find(rule: Rule, store: Store, now: float) -> list[Finding]:
+    """Say for whom a rule holds.
+
+    Args:
+        rule: the rule.
+        store: where records are; this call reads it and blocks.
+        now: seconds since the epoch.
+
+    Raises:
+        StoreError: the store cannot be read now.
+    """
+    return list(_FINDERS[rule.when](rule, store, now))
+
+
+def _errors(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
+    errors = Compare("severity_number", ">=", str(schema.SEVERITY_NUMBERS["ERROR"]))
+    for service in _services(rule, store, now, rule.over):
+        if service.error_logs < rule.count and not rule.query:
+            continue
+        query = _all(errors, Match("service.name", service.name, quoted=True), _own(rule))
+        count = service.error_logs
+        if rule.query:
+            count = store.count_logs(query, _last(now, rule.over))
+        if count < rule.count or not count:
+            continue
+        newest = store.logs(query, _last(now, rule.over), limit=1)
+        told = f"{_number(count, 'error')} in {_time(rule.over)}"
+        yield Finding(
+            subject=service.name,
+            title=f"{service.name}: {told}",
+            text=_message(newest[0].record) if newest else "",
+            tracebacks=_tracebacks(newest[0].record) if newest else {},
+            project=service.name,
+        )
+
+
+def _new_errors(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
+    within = _last(now, rule.over)
+    facets = store.log_facets(_own(rule), within, [schema.FINGERPRINT], size=_MOST_NEW)
+    for facet in facets:
+        for fingerprint, count in facet.values:
+            query = _all(Match(schema.FINGERPRINT, fingerprint, quoted=True), _own(rule))
+            newest = store.logs(query, within, limit=1)
+            if not newest:
+                continue
+            record = newest[0].record
+            service = str(record.resource.get("service.name", ""))
+            if not rule.about(service):
+                continue
+            kind = str(record.attributes.get("exception.type", ""))
+            said = str(record.attributes.get("exception.message", "") or _message(record))
+            yield Finding(
+                subject=fingerprint,
+                title=f"{service}: new error {': '.join(p for p in (kind, said) if p)}",
+                text=f"{_message(record)}\n\nseen {_number(count, 'time')} in {_time(rule.over)}",
+                tracebacks=_tracebacks(record),
+                project=service,
+            )
+
+
+def _error_rate(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
+    for service in _services(rule, store, now, rule.over):
+        if service.requests < max(rule.count, 1):
+            continue
+        rate = service.errors / service.requests
+        if rate > rule.above:
+            yield Finding(
+                subject=service.name,
+                title=f"{service.name}: {rate:.1%} of requests fail (above {rule.above:.1%})",
+                text=f"{service.errors:,} of {service.requests:,} in {_time(rule.over)}",
+                project=service.name,
+            )
+
+
+def _latency(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
+    for service in _services(rule, store, now, rule.over):
+        value = {50: service.p50, 95: service.p95, 99: service.p99}[rule.percentile]
+        if value is None or service.requests < max(rule.count, 1):
+            continue
+        if value / _SECOND > rule.above:
+            yield Finding(
+                subject=service.name,
+                title=f"{service.name}: p{rule.percentile} is {_time(value / _SECOND)} "
+                f"(above {_time(rule.above)})",
+                text=f"{service.requests:,} requests in {_time(rule.over)}",
+                project=service.name,
+            )
+
+
+def _log(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
+    query = _own(rule)
+    if rule.services != ("*",):
+        patterns = [Match("service.name", pattern) for pattern in rule.services]
+        query = _all(query, patterns[0] if len(patterns) == 1 else Or(tuple(patterns)))
+    within = _last(now, rule.over)
+    count = store.count_logs(query, within)
+    if count < rule.count:
+        return
+    newest = store.logs(query, within, limit=1)
+    record = newest[0].record if newest else None
+    yield Finding(
+        subject="",
+        title=f"{_number(count, 'record')} in {_time(rule.over)}: {rule.query}",
+        text=_message(record) if record is not None else "",
+        tracebacks=_tracebacks(record) if record is not None else {},
+        project=str(record.resource.get("service.name", "")) if record is not None else "",
+    )
+
+
+def _silent(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
+    for service in _services(rule, store, now, max(_LOOK_BACK, rule.after * 2)):
+        last = service.last_seen / _SECOND
+        if now - last <= rule.after:
+            continue
+        ended = _newest_end(store, service.name, now)
+        if ended is not None and ended.time / _SECOND >= last - _COARSE:
+            # It said how it ended: the rule for crashed processes tells what went wrong there.
+            continue
+        yield Finding(
+            subject=service.name,
+            title=f"{service.name}: nothing heard for {_time(now - last)}",
+            text="It did not say that it was to end.",
+            project=service.name,
+        )
+
+
+def _crashed(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
+    query = And(
+        (
+            Match("event.name", schema.PROCESS_END, quoted=True),
+            Or(
+                (
+                    Match(schema.PROCESS_OUTCOME, "crashed", quoted=True),
+                    Match(schema.PROCESS_OUTCOME, "failed", quoted=True),
+                )
+            ),
+        )
+    )
+    for stored in store.logs(query, _last(now, rule.over), limit=_MOST_CRASHES):
+        record = stored.record
+        service = str(record.resource.get("service.name", ""))
+        if not rule.about(service):
+            continue
+        last = ": ".join(
+            str(record.attributes[name])
+            for name in (schema.LAST_ERROR_TYPE, schema.LAST_ERROR_MESSAGE)
+            if record.attributes.get(name)
+        )
+        yield Finding(
+            subject=record.uid.hex() if record.uid else str(stored.id),
+            title=f"{service}: {_message(record)}",
+            text=f"last error: {last}" if last else "",
+            project=service,
+        )
+
+
+def _cpu(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
+    for process, value in _means("process.cpu.utilization", rule, store, now).items():
+        if value > rule.above:
+            service, instance = process
+            yield Finding(
+                subject=f"{service} {instance}".strip(),
+                title=f"{service}: processor {value:.0%} (above {rule.above:.0%})",
+                text=f"mean over {_time(rule.over)}; process {instance}",
+                project=service,
+            )
+
+
+def _memory(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
+    for process, value in _means("process.memory.usage", rule, store, now).items():
+        if value > rule.above:
+            service, instance = process
+            yield Finding(
+                subject=f"{service} {instance}".strip(),
+                title=f"{service}: memory {_size(value)} (above {_size(rule.above)})",
+                text=f"mean over {_time(rule.over)}; process {instance}",
+                project=service,
+            )
+
+
+_FINDERS: Final[Mapping[str, Callable[[Rule, Store, float], Iterator[Finding]]]] = {
+    "error": _errors,
+    "new-error": _new_errors,
+    "error-rate": _error_rate,
+    "log": _log,
+    "silent": _silent,
+    "crashed": _crashed,
+    "cpu": _cpu,
+    "memory": _memory,
+    "latency": _latency,
+}
+
+
+# --- reading the store ----------------------------------------------------------------------------
+
+
+def _last(now: float, seconds: float) -> TimeRange:
+    # A little into the future: clocks of senders are not this one.
+    return TimeRange(int((now - seconds) * _SECOND), int((now + 60) * _SECOND))
+
+
+def _services(rule: Rule, store: Store, now: float, seconds: float) -> list[ServiceSummary]:
+    return [one for one in store.services(_last(now, seconds), steps=1) if rule.about(one.name)]
+
+
+def _own(rule: Rule) -> Query | None:
+    return parse(rule.query)
+
+
+def _all(*queries: Query | None) -> Query:
+    found = tuple(query for query in queries if query is not None)
+    return found[0] if len(found) == 1 else And(found)
+
+
+def _newest_end(store: Store, service: str, now: float) -> LogRecord | None:
+    query = And(
+        (
+            Match("event.name", schema.PROCESS_END, quoted=True),
+            Match("service.name", service, quoted=True),
+        )
+    )
+    newest = store.logs(query, _last(now, _LOOK_BACK), limit=1)
+    return newest[0].record if newest else None
+
+
+def _means(name: str, rule: Rule, store: Store, now: float) -> dict[tuple[str, str], float]:
+    """Mean of a metric over the rule's time by process; its series (by state, ...) added up."""
+    found: defaultdict[tuple[str, str], float] = defaultdict(float)
+    for series in store.metrics(name, _last(now, rule.over), points=60):
+        value = _mean(series)
+        if value is not None and rule.about(series.service):
+            found[series.service, series.instance] += value
+    return dict(found)
+
+
+def _mean(series: MetricSeries) -> float | None:
+    values = [value for value in series.means if value is not None]
+    return sum(values) / len(values) if values else None
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def _message(record: LogRecord) -> str:
+    return record.body if isinstance(record.body, str) else str(record.body)
+
+
+def _tracebacks(record: LogRecord) -> dict[str, str]:
+    forms: dict[str, Any] = {
+        "full": record.attributes.get("exception.stacktrace"),
+        "clean": record.attributes.get(schema.TRACEBACK_CLEAN),
+        "minimal": record.attributes.get(schema.TRACEBACK_MINIMAL),
+    }
+    return {form: str(text) for form, text in forms.items() if text}
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 120 and seconds != int(seconds):
+        return f"{seconds:.1f} s"
+    if seconds >= 7200 and seconds % 3600:
+        return f"{seconds / 3600:.1f}h"
+    # To the minute, where seconds mean nothing any more.
+    whole = round(seconds / 60) * 60 if seconds >= 120 else round(seconds)
+    return in_units(whole, DURATION_UNITS) or f"{seconds:.0f}s"
+
+
+def _size(size: float) -> str:
+    whole = in_units(round(size), SIZE_UNITS, "B")
+    if whole and len(whole) < 7:
+        return whole
+    for unit in ("T", "G", "M", "K"):
+        if size >= SIZE_UNITS[unit]:
+            return f"{size / SIZE_UNITS[unit]:.1f}{unit}B"
+    return f"{size:.0f}B"

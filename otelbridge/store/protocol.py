@@ -266,7 +266,7 @@ class Store(Protocol):
         limit: int = 100,
         before: int | None = None,
     ) -> list[TraceSummary]:
-        """The newest traces with a span that matches, newest first."""
+        """The newest traces with a span that matches, the one that began last first."""
 
     def trace(self, trace_id: bytes) -> Trace | None:
         """A whole trace, with its logs."""

@@ -80,6 +80,32 @@ def test_pages_hold_each_trace_once_newest_first(store):
         assert len(seen) == 40
         assert {found.trace_id for found in seen} == {n.to_bytes(16, "big") for n in range(40)}
         assert [found.id for found in seen] == sorted((found.id for found in seen), reverse=True)
+        assert [found.time for found in seen] == sorted((one.time for one in seen), reverse=True)
+
+
+def test_a_trace_stands_where_it_began_however_long_it_goes_on(store):
+    for number, seconds in ((1, 600), (2, 5), (3, 90), (4, 1)):
+        trace_id = number.to_bytes(16, "big")
+        start = NOON + number * SECOND
+        store.put(
+            span(start, trace_id=trace_id, name=f"root {number}"),
+            span(
+                start + seconds * SECOND,
+                trace_id=trace_id,
+                parent_span_id=b"r" * 8,
+                name="last",
+            ),
+        )
+    for query in (None, parse("last")):
+        assert [found.name for found in store.traces(query, EVER)] == [
+            "root 4", "root 3", "root 2", "root 1",
+        ]  # fmt: skip
+        pages = []
+        before = None
+        while page := store.traces(query, EVER, limit=1, before=before):
+            pages += page
+            before = page[-1].id
+        assert [found.name for found in pages] == ["root 4", "root 3", "root 2", "root 1"]
 
 
 def test_a_trace_is_found_by_any_of_its_spans(store):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +17,6 @@ from otelbridge.store.sqlite.logs import read_trace_logs
 from otelbridge.store.sqlite.matching import id_range, matching
 from otelbridge.store.sqlite.rows import SPAN_SELECTION, Row, span_record
 
-_VARIABLES = 500
 # A trace larger than this is shown by its first spans and logs.
 _MOST_SPANS = 20_000
 _MOST_LOGS = 20_000
@@ -69,62 +69,55 @@ def read_traces(
 ) -> list[TraceSummary]:
     """The newest traces with a matching span; see :meth:`Store.traces`.
 
-    A trace's place in the list, its summary's ``id``, is the newest of its spans that match.
+    A trace's place in the list, its summary's ``id``, is where it began: its root, or without it
+    its first span. Spans are walked through from the newest on, and a trace waits until the walk
+    has come as far back as its beginning.
     """
     first, end = id_range(within)
-    newest: dict[bytes, int] = {}
-    stop = end if before is None else min(end, before)
-    earlier: set[bytes] = set()
-    found = matching(connection, query, "spans", first, stop)
+    found = matching(connection, query, "spans", first, end)
+    # From the end of the range for each page: a trace that began on this one may match later.
     rows = connection.execute(
         f"SELECT r.id, r.trace_id FROM {found.source} WHERE {found.where}"
         f" ORDER BY {found.rowid} DESC",
         found.params,
     )
+    seen: set[bytes] = set()
+    waiting: list[tuple[int, bytes]] = []
+    listed: dict[bytes, int] = {}
+
+    def list_from(id: int) -> bool:
+        while waiting and -waiting[0][0] >= id and len(listed) < limit:
+            place, trace_id = heapq.heappop(waiting)
+            listed[trace_id] = -place
+        return len(listed) >= limit
+
     for id, trace_id in rows:
-        if trace_id in newest or trace_id in earlier:
-            continue
-        if stop < end and _matches_from(connection, query, trace_id, stop, end):
-            # It stood on an earlier page, by a newer span.
-            earlier.add(trace_id)
-            continue
-        newest[trace_id] = id
-        if len(newest) >= limit:
+        if list_from(id):
             break
+        if trace_id in seen:
+            continue
+        seen.add(trace_id)
+        place = _beginning(connection, trace_id)
+        if before is None or place < before:
+            heapq.heappush(waiting, (-place, trace_id))
     rows.close()
-    return _summaries(connection, sets, newest)
+    list_from(-1)
+    return _summaries(connection, sets, listed)
 
 
-def _matches_from(
-    connection: sqlite3.Connection, query: Query | None, trace_id: bytes, first: int, end: int
-) -> bool:
-    ids = [
-        row[0]
-        for row in connection.execute(
-            "SELECT id FROM spans WHERE trace_id = ? AND id >= ? AND id < ?",
-            (trace_id, first, end),
-        )
-    ]
-    if query is None or not ids:
-        return bool(ids)
-    found = matching(connection, query, "spans", first, end)
-    for start in range(0, len(ids), _VARIABLES):
-        part = ids[start : start + _VARIABLES]
-        row = connection.execute(
-            f"SELECT 1 FROM {found.source} WHERE {found.where}"
-            f" AND {found.rowid} IN ({', '.join('?' * len(part))}) LIMIT 1",
-            (*found.params, *part),
-        ).fetchone()
-        if row is not None:
-            return True
-    return False
+def _beginning(connection: sqlite3.Connection, trace_id: bytes) -> int:
+    (id,) = connection.execute(
+        "SELECT id FROM spans WHERE trace_id = ? ORDER BY parent_span_id IS NOT NULL, id LIMIT 1",
+        (trace_id,),
+    ).fetchone()
+    return int(id)
 
 
 def _summaries(
-    connection: sqlite3.Connection, sets: SetReader, newest: dict[bytes, int]
+    connection: sqlite3.Connection, sets: SetReader, listed: dict[bytes, int]
 ) -> list[TraceSummary]:
     summaries: list[TraceSummary] = []
-    for trace_id, id in newest.items():
+    for trace_id, id in listed.items():
         counted = connection.execute(
             "SELECT resource, count(*), sum(status = ?), min(time), max(time + duration)"
             " FROM spans WHERE trace_id = ? GROUP BY resource",

@@ -31,7 +31,7 @@ def run_program(program: str, timeout: float = 60.0, **environ: str) -> Ended:
     started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
-        env=_environment(environ),
+        env=environment(environ),
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -51,7 +51,7 @@ def start_program(program: str, **environ: str) -> subprocess.Popen[str]:
     """Start a program that is spoken with through its standard input and output."""
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(program)],
-        env=_environment(environ),
+        env=environment(environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -59,7 +59,8 @@ def start_program(program: str, **environ: str) -> subprocess.Popen[str]:
     )
 
 
-def _environment(environ: dict[str, str]) -> dict[str, str]:
+def environment(environ: dict[str, str]) -> dict[str, str]:
+    """Return this process's variables without any of OpenTelemetry's and ours, and ``environ``."""
     inherited = {
         name: value
         for name, value in os.environ.items()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Of one request, before compression. The server's own limit is 100 MB; small ones are faster.
 MAX_REQUEST_BYTES: Final = 8 * 2**20
+# A request that is no larger is not made smaller because the server is busy.
+ENOUGH_BYTES: Final = 2**20
 # Of a refused document that is kept; beyond it lies what made the server refuse it.
 MAX_ORIGINAL_CHARS: Final = 8 * 2**20
 # Of one batch whose reasons are read.
@@ -174,12 +176,17 @@ def _write(
                 filter_path=["items.*.status", "items.*.error", "items.*.failure_store"],
             )
         except elasticsearch.ApiError as error:
-            if error.status_code not in {400, 413}:
+            # A server counts the bytes of what it works on: what is too much for it now may be
+            # taken in parts.
+            too_much = error.status_code == 429 and request.size > ENOUGH_BYTES
+            if error.status_code not in {400, 413} and not too_much:
                 outcome.error = explain(error, url)
             elif len(request.documents) > 1:
                 # One document must not take the others with it.
                 requests.extendleft(reversed(request.halves()))
                 continue
+            elif too_much:
+                outcome.error = explain(error, url)
             else:
                 type, reason = reason_of(error.body)
                 too_large = "larger than the server takes" if error.status_code == 413 else ""
@@ -271,6 +278,10 @@ def _later_error(
 class _Request:
     documents: list[AnyDocument]
     lines: list[bytes]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.lines))
 
     def halves(self) -> list[_Request]:
         middle = len(self.documents) // 2

@@ -188,6 +188,34 @@ def test_a_busy_server_is_told_from_a_refusal(
     assert outcome.error.temporary
 
 
+def test_a_request_that_is_too_much_for_a_busy_server_is_sent_in_parts(
+    client: Elasticsearch, gate: Gate, namespace: str
+) -> None:
+    sizes = []
+
+    def takes_little(lines: list[dict[str, Any]]) -> Answer:
+        sizes.append(len(json.dumps(lines)))
+        return busy(lines) if sizes[-1] > 1_500_000 else None
+
+    gate.answer = takes_little
+    documents = [document(namespace, str(number), text="x" * 50_000) for number in range(100)]
+    outcome = write(client, namespace, *documents)
+    assert (outcome.stored, outcome.later, outcome.error) == (100, [], None)
+    assert sizes[0] > 5_000_000
+    assert all(size < 1_500_000 for size in sizes[3:4])
+    assert len(found(client, documents[0].stream)) == 100
+
+
+def test_a_server_that_takes_nothing_is_not_asked_with_ever_smaller_requests(
+    client: Elasticsearch, gate: Gate, namespace: str
+) -> None:
+    gate.answer = busy
+    documents = [document(namespace, str(number), text="x" * 50_000) for number in range(100)]
+    outcome = write(client, namespace, *documents)
+    assert outcome.later == documents
+    assert len(gate.times) == 4
+
+
 @pytest.mark.parametrize(
     ("status", "type", "temporary", "words"),
     [

@@ -94,6 +94,35 @@ def test_names_are_those_seen_in_the_range(store):
     assert store.metric_names(TimeRange(0, SECOND)) == []
 
 
+def test_the_first_point_of_what_began_within_the_range_counts_from_nothing(store):
+    """A short job that sends its metrics once is seen, and so is a process's first minute."""
+    began = NOON + 10 * MINUTE
+    counter = {"type": "sum", "temporality": 2, "monotonic": True, "start_time": began}
+    store.put(
+        point(began + MINUTE, 120.0, name="jobs", **counter),
+        point(began + 2 * MINUTE, 180.0, name="jobs", **counter),
+        point(
+            began + MINUTE,
+            30.0,
+            name="lasted",
+            type="histogram",
+            temporality=2,
+            count=10,
+            start_time=began,
+        ),
+    )
+    (rate,) = store.metrics("jobs", WITHIN, points=60)
+    assert rate.times == [began + MINUTE, began + 2 * MINUTE]
+    assert rate.means == [2.0, 1.0]
+    (mean,) = store.metrics("lasted", WITHIN, points=60)
+    assert mean.means == [3.0]
+    # In a range that it did not begin in, there is nothing to count the first one from.
+    later = TimeRange(began + 1, NOON + HOUR)
+    (rate,) = store.metrics("jobs", later, points=60)
+    assert rate.means == [1.0]
+    assert store.metrics("lasted", later) == []
+
+
 def test_the_newest_point_of_every_series_is_given_as_it_was_sent(store):
     def total(minute, value, **attributes):
         return point(

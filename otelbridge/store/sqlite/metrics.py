@@ -113,15 +113,26 @@ _OBSERVATIONS = """
     AS largest FROM points
     WHERE series = :series AND time >= :start AND time < :end AND count > 0
 """
-# The point before the range gives the first one within it something to differ from.
+# The point before the range gives the first one within it something to differ from; what began
+# within the range began from nothing.
 _WITH_PREVIOUS = """
-    SELECT time, value, count, detail,
-        lag(time) OVER (ORDER BY time) AS time_before,
-        lag(value) OVER (ORDER BY time) AS value_before,
-        lag(count) OVER (ORDER BY time) AS count_before
-    FROM points
-    WHERE series = :series AND time < :end AND time >= coalesce(
-        (SELECT max(time) FROM points WHERE series = :series AND time < :start), :start)
+    SELECT time, value, count, detail, earlier, coalesce(earlier, began) AS time_before,
+        iif(earlier IS NULL, iif(began IS NULL, NULL, 0), value_earlier) AS value_before,
+        iif(earlier IS NULL, iif(began IS NULL, NULL, 0), count_earlier) AS count_before
+    FROM (
+        SELECT *, CASE WHEN earlier IS NULL THEN (
+            SELECT start_time FROM (SELECT json_extract(detail, '$.start_time') AS start_time)
+            WHERE start_time >= :start AND start_time < time) END AS began
+        FROM (
+            SELECT time, value, count, detail,
+                lag(time) OVER (ORDER BY time) AS earlier,
+                lag(value) OVER (ORDER BY time) AS value_earlier,
+                lag(count) OVER (ORDER BY time) AS count_earlier
+            FROM points
+            WHERE series = :series AND time < :end AND time >= coalesce(
+                (SELECT max(time) FROM points WHERE series = :series AND time < :start), :start)
+        )
+    )
 """
 # A value that fell means that the counter began again from zero.
 _RATE = f"""

@@ -53,6 +53,6 @@ def command(patience: float, as_json: bool, **given: Any) -> int:
         mark = click.style("ok  ", fg="green") if hop.ok else click.style("FAIL", fg="red")
         if hop.hop == "refused":
             mark = click.style("note", fg="yellow")
-        verb = {"send": "sent ", "find": "found", "refused": "refused"}[hop.hop]
+        verb = {"send": "sent ", "find": "found", "kept": "kept ", "refused": "refused"}[hop.hop]
         click.echo(f"{mark}  {hop.sink:<13}  {verb}  {hop.detail}  ({hop.seconds:.1f} s)")
     return 0 if arrived else 1

@@ -6,11 +6,13 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from otelbridge.commands.ask import BridgeClient
+from otelbridge.commands.kept import find_kept
 from otelbridge.elasticsearch.client import ElasticsearchError, check_server, explain, make_client
 from otelbridge.elasticsearch.names import data_stream, refused
 from otelbridge.records.uid import new_uid
@@ -35,8 +37,9 @@ class Hop:
 
     Attributes:
         sink: which sink it went by.
-        hop: ``send``, ``find`` for reading it back, or ``refused`` for what Elasticsearch did not
-            take lately of anything that was sent.
+        hop: ``send``, ``find`` for reading it back, ``refused`` for what Elasticsearch did not
+            take lately of anything that was sent, or ``kept`` for what processes of this machine
+            could not send yet.
         ok: whether it got that far.
         detail: where, and if it did not, why.
         seconds: how long that took.
@@ -102,6 +105,8 @@ def follow(settings: Settings, *, through_elasticsearch: bool, patience: float) 
             yield _find(sink, mark, places, patience)
     if through_elasticsearch or "elasticsearch" in settings.sinks:
         yield from _refused(settings)
+    if settings.spool_dir is not None:
+        yield from _kept(settings.spool_dir)
 
 
 def _find(sink: str, mark: str, places: list[Place], patience: float) -> Hop:
@@ -130,6 +135,13 @@ def _ask(place: Place, mark: str) -> tuple[bool, str]:
         return place.holds(mark), ""
     except HopError as error:
         return False, str(error)
+
+
+def _kept(folder: Path) -> Iterator[Hop]:
+    """Tell what waits on disk: not a fault of the way that was tried just now."""
+    for kept in find_kept(folder):
+        detail = f"{kept.size:,} bytes of {kept.signal} since {kept.since} UTC in {kept.folder}"
+        yield Hop(kept.sink, "kept", True, detail, 0.0)
 
 
 # --- sending ------------------------------------------------------------------------------------

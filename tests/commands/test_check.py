@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from programs import finish
 
 from otelbridge.cli import main
 from otelbridge.elasticsearch.bulk import write_documents
@@ -139,3 +140,24 @@ def test_an_elasticsearch_that_is_not_there_is_named(capsys: pytest.CaptureFixtu
 def test_without_sinks_there_is_nothing_to_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--sinks", "none"]) == 1
     assert "no sink is configured" in capsys.readouterr().err
+
+
+def test_what_could_not_be_sent_yet_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "spool"
+    finish(
+        """
+        import logging, otelbridge
+        handle = otelbridge.instrument(service_name="shop")
+        logging.warning("kept")
+        """,
+        OTELBRIDGE_SPOOL_DIR=str(folder),
+        OTEL_EXPORTER_OTLP_ENDPOINT=NOWHERE,
+    )
+    monkeypatch.setenv("OTELBRIDGE_SPOOL_DIR", str(folder))
+    code, (_, kept) = check(capsys, "--sinks", "console")
+    assert code == 0
+    assert (kept["sink"], kept["hop"], kept["ok"]) == ("otlp", "kept", True)
+    assert "bytes of logs since 20" in kept["detail"]
+    assert kept["detail"].endswith(f"UTC in {folder}/shop/otlp/logs")

@@ -34,7 +34,7 @@ class OwnCode:
     def __init__(self, entries: Iterable[str] = ()) -> None:
         self._packages: list[tuple[str, bool, int]] = []
         self._folders: list[tuple[str, bool, int]] = []
-        for position, entry in enumerate(entries):
+        for position, entry in enumerate(map(str.strip, entries)):
             own = not entry.startswith("!")
             name = entry.lstrip("!").strip()
             if not name:

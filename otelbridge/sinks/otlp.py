@@ -62,13 +62,14 @@ class OTLPDestination(Destination):
 
     def encode_alone(self, record: Any) -> bytes:
         """Encode one record as a request of its own, on the thread that made it."""
+        signal = cast("DeliveredSignal", self.signal)
         if self._alone is None:
             with otlp_exporters.building:
                 from otelbridge.sinks.otlp_alone import AloneEncoder
                 from otelbridge.sinks.otlp_body import load_encoder
 
-                self._alone = AloneEncoder(load_encoder(self.signal))
-        (redacted,) = redact_records(cast("DeliveredSignal", self.signal), [record])
+                self._alone = AloneEncoder(signal, load_encoder(signal))
+        (redacted,) = redact_records(signal, [record])
         return self._alone.encode(redacted)
 
     def _attempt(self, connection: Any, body: bytes) -> Answer:

@@ -1,8 +1,7 @@
 """One record as an OTLP request of its own, at little cost.
 
-Of what a request with one record costs, its resource is most: the same for every record of a
-process. It is encoded once, and each record's request is put together from both, by nothing but
-protocol buffers' own rules: a field is a tag, a length and that many bytes.
+What is the same for many records, resource and scope, is written once. What can only be written by
+OpenTelemetry's own encoder is left to it.
 """
 
 from __future__ import annotations
@@ -10,74 +9,56 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from opentelemetry.sdk.resources import Resource
+from otelbridge.delivery.payload import DeliveredSignal
+from otelbridge.sinks import otlp_wire
+from otelbridge.sinks.otlp_wire import field
 
-# Field 1, of bytes: a request's groups of records, and in one of these its resource.
-_TAG: Final = b"\x0a"
-# The resource without attributes that stands first in what the encoder writes here.
-_EMPTY: Final = b"\x0a\x00"
-
-
-class _WithoutResource:
-    """A record or span of the SDK as its encoder sees it, but for the resource."""
-
-    __slots__ = ("_record",)
-    resource: Final = Resource.get_empty()
-
-    def __init__(self, record: Any) -> None:
-        self._record = record
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._record, name)
+# Of a request, a group or a scope's group: the first, second and third field, all of bytes.
+_FIRST: Final = b"\x0a"
+_SECOND: Final = b"\x12"
+_THIRD: Final = b"\x1a"
+_MOST_SCOPES: Final = 1_000
 
 
 class AloneEncoder:
-    """Encodes records one by one; what it returns may be joined."""
+    """Encodes records one by one, from any thread; what it returns may be joined."""
 
-    def __init__(self, encode: Callable[[Any], Any]) -> None:
-        """Encode as OpenTelemetry's own encoder does.
+    def __init__(self, signal: DeliveredSignal, stock: Callable[[Any], Any]) -> None:
+        """Encode records of a signal.
 
         Args:
-            encode: makes a request of records or of spans.
+            signal: what they are.
+            stock: OpenTelemetry's own encoder, which makes a request of records.
         """
-        self._encode = encode
-        self._known: tuple[Any, bytes] = (None, b"")
+        self._write = otlp_wire.log_record if signal == "logs" else otlp_wire.span
+        self._stock = stock
+        # Beside what was written the object it is of: an id alone may be another one's later.
+        self._resource: tuple[Any, bytes, bytes] = (None, b"", b"")
+        self._scopes: dict[int, tuple[Any, bytes, bytes]] = {}
 
     def encode(self, record: Any) -> bytes:
-        """Encode one record as a request, from any thread."""
-        request: bytes = self._encode((_WithoutResource(record),)).SerializeToString()
-        length_end = 1
-        while request[length_end] & 0x80:
-            length_end += 1
-        group = request[length_end + 1 :]
-        if not request.startswith(_TAG) or not group.startswith(_EMPTY):
-            return bytes(self._encode((record,)).SerializeToString())
-        known, head = self._known
-        if known is not record.resource:
-            head = self._head(record)
-            self._known = record.resource, head
-        return b"".join(
-            (_TAG, _varint(len(head) + len(group) - len(_EMPTY)), head, group[len(_EMPTY) :])
-        )
+        """Encode one record as a request."""
+        try:
+            return self._encode(record)
+        except Exception:
+            # Text that is no Unicode, a number beyond 64 bits, a value of a kind of its own.
+            return bytes(self._stock((record,)).SerializeToString())
 
-    def _head(self, record: Any) -> bytes:
-        """Encode what the groups of records of one resource begin with."""
-        request = self._encode((record,))
-        (field,) = (value for descriptor, value in request.ListFields() if len(value) == 1)
-        group = field[0]
-        resource = group.resource.SerializeToString()
-        head = _TAG + _varint(len(resource)) + resource
-        if group.schema_url:
-            url = group.schema_url.encode()
-            head += b"\x1a" + _varint(len(url)) + url
-        return bytes(head)
+    def _encode(self, record: Any) -> bytes:
+        resource = self._resource
+        if resource[0] is not record.resource:
+            resource = self._resource = _written(record.resource, otlp_wire.resource)
+        scope = self._scopes.get(id(record.instrumentation_scope))
+        if scope is None or scope[0] is not record.instrumentation_scope:
+            scope = _written(record.instrumentation_scope, otlp_wire.scope)
+            if len(self._scopes) >= _MOST_SCOPES:
+                self._scopes.clear()
+            self._scopes[id(scope[0])] = scope
+        inner = scope[1] + field(_SECOND, self._write(record)) + scope[2]
+        return field(_FIRST, resource[1] + field(_SECOND, inner) + resource[2])
 
 
-def _varint(number: int) -> bytes:
-    """Write a number as protocol buffers write lengths."""
-    written = bytearray()
-    while number > 0x7F:
-        written.append(number & 0x7F | 0x80)
-        number >>= 7
-    written.append(number)
-    return bytes(written)
+def _written(owner: Any, write: Callable[[Any], bytes]) -> tuple[Any, bytes, bytes]:
+    """Write a resource or scope, and the schema of its group."""
+    url = getattr(owner, "schema_url", None)
+    return owner, field(_FIRST, write(owner)), field(_THIRD, url.encode()) if url else b""

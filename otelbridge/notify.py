@@ -175,6 +175,7 @@ async def send_async(
         return []
     message = _message(text, title, error, severity, authors, "")
     chosen = courier.chosen(message, to)
+    message = await asyncio.to_thread(_masked, message)
     return list(await asyncio.gather(*(_now(courier, one, message, timeout) for one in chosen)))
 
 
@@ -241,9 +242,9 @@ def _make(settings: Settings, found: tuple[Destination, ...]) -> Courier:
     if not _office.project:
         _office.project = settings.service_name or service_fields().get(SERVICE_NAME, "")
     if settings.spool_dir is None:
-        return Courier(found)
+        return Courier(found, rewrite=_masked)
     folder = Path(settings.spool_dir) / quote(_office.project, safe="") / "notify"
-    courier = Courier(found, FileOutbox(folder))
+    courier = Courier(found, FileOutbox(folder), rewrite=_masked)
     courier.resume()
     return courier
 
@@ -272,6 +273,17 @@ def _message(
     )
     # Two messages of the program's own are two messages, even where they read the same.
     return _signed(made.with_(key=key or made.id))
+
+
+def _masked(message: Message) -> Message:
+    """Write ``***`` for the secrets in a message, as in every record that leaves the process."""
+    from otelbridge.records.redaction import redact_text
+
+    return message.with_(
+        title=redact_text(message.title),
+        text=redact_text(message.text),
+        tracebacks={form: redact_text(text) for form, text in message.tracebacks.items()},
+    )
 
 
 def _signed(message: Message) -> Message:

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from otelbridge.channels.channel import ChannelError, Receipt, failed
@@ -25,12 +25,21 @@ class Courier:
     Args:
         destinations: where to; their names differ.
         outbox: what remembers messages; the process's memory by default.
+        rewrite: changes each message before it is kept or sent, off the caller's thread.
     """
 
-    def __init__(self, destinations: Iterable[Destination], outbox: Outbox | None = None) -> None:
+    def __init__(
+        self,
+        destinations: Iterable[Destination],
+        outbox: Outbox | None = None,
+        *,
+        rewrite: Callable[[Message], Message] | None = None,
+    ) -> None:
         self.outbox: Outbox = outbox if outbox is not None else MemoryOutbox()
         self._changed = threading.Condition()
-        self._lanes = {one.name: Lane(one, self.outbox, self._notify) for one in destinations}
+        self._lanes = {
+            one.name: Lane(one, self.outbox, self._notify, rewrite) for one in destinations
+        }
         _couriers.add(self)
 
     @property

@@ -44,6 +44,7 @@ class FileOutbox:
         self._path: Path | None = None
         self._queued: dict[str, Delivery] = {}
         self._written = 0
+        self._compact_at = _COMPACT_AT
         self._adopted: dict[str, list[Delivery]] | None = None
         self._said = False
 
@@ -83,6 +84,7 @@ class FileOutbox:
         self._path = None
         self._queued = {}
         self._written = 0
+        self._compact_at = _COMPACT_AT
         self._adopted = {}
 
     def _write(self, delivery: Delivery, *, whole: bool) -> None:
@@ -94,9 +96,23 @@ class FileOutbox:
         file.write(line)
         file.flush()
         self._written += len(line)
-        if self._written > _COMPACT_AT and not self._queued:
-            file.truncate(0)
-            self._written = 0
+        if self._written > self._compact_at:
+            self._compact()
+
+    def _compact(self) -> None:
+        """Begin a file without what is over; the old one goes when the new one is whole."""
+        full, path = self._file, self._path
+        self._file, self._written = None, 0
+        file = self._opened()
+        for delivery in self._queued.values():
+            line = json.dumps(delivery.as_dict()) + "\n"
+            file.write(line)
+            self._written += len(line)
+        file.flush()
+        self._compact_at = max(_COMPACT_AT, self._written * 2)
+        if full is not None and path is not None:
+            full.close()
+            path.unlink(missing_ok=True)
 
     def _opened(self) -> IO[str]:
         if self._file is None:

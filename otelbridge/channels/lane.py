@@ -31,14 +31,20 @@ class Lane:
         destination: where to.
         outbox: what remembers them.
         changed: called after every change, for those who wait for one.
+        rewrite: changes each message before it is kept or sent.
     """
 
     def __init__(
-        self, destination: Destination, outbox: Outbox, changed: Callable[[], None]
+        self,
+        destination: Destination,
+        outbox: Outbox,
+        changed: Callable[[], None],
+        rewrite: Callable[[Message], Message] | None = None,
     ) -> None:
         self.destination = destination
         self._outbox = outbox
         self._notify = changed
+        self._rewrite = rewrite
         self._start_afresh()
 
     def _start_afresh(self) -> None:
@@ -155,7 +161,18 @@ class Lane:
             self._handed.clear()
             self._handed_bytes = 0
         for delivery, more in handed:
+            delivery.message = self._rewritten(delivery.message)
             self._schedule.add(delivery, time.time(), more=more)
+
+    def _rewritten(self, message: Message) -> Message:
+        if self._rewrite is None:
+            return message
+        try:
+            return self._rewrite(message)
+        except Exception as error:
+            # What could not be rewritten may hold what must not get out; that it happened may.
+            reason = f"(its text is left out: {type(error).__name__})"
+            return message.with_(title="a message", text=reason, tracebacks={})
 
     def _deliver(self, delivery: Delivery) -> None:
         channel = self.destination.channel

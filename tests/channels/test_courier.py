@@ -14,6 +14,7 @@ from otelbridge.channels import (
     ChannelError,
     Courier,
     Destination,
+    MemoryOutbox,
     Message,
     Receipt,
     option,
@@ -269,6 +270,29 @@ def test_a_resumed_message_is_not_told_twice(telegram):
         "sendDocument",
         "sendDocument",
     ]
+
+
+def test_messages_are_rewritten_before_they_are_kept_or_sent(listed):
+    destination = listed("a")
+    outbox = MemoryOutbox()
+    courier = Courier([destination], outbox, rewrite=lambda one: one.with_(title="rewritten"))
+
+    courier.wait(courier.post(message("original")), 10)
+    courier.close(5)
+
+    assert [one.title for one in got(destination)] == ["rewritten"]
+    assert [one.message.title for one in outbox] == ["rewritten"]
+
+
+def test_what_cannot_be_rewritten_is_told_without_its_text(listed):
+    destination = listed("a")
+    courier = Courier([destination], rewrite=lambda one: 1 / 0)
+
+    courier.wait(courier.post(message("secret", text="secret")), 10)
+    courier.close(5)
+
+    (told,) = got(destination)
+    assert (told.title, told.text) == ("a message", "(its text is left out: ZeroDivisionError)")
 
 
 def test_trouble_is_said_once_and_its_end_too(listed, caplog):

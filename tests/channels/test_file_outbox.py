@@ -134,6 +134,27 @@ def test_a_file_cut_off_anywhere_gives_every_whole_line_and_no_error(tmp_path):
         assert found in ([str(n) for n in range(complete)], [str(n) for n in range(complete + 1)])
 
 
+def test_a_file_that_grows_is_begun_anew_with_what_waits(tmp_path, monkeypatch):
+    monkeypatch.setattr("otelbridge.channels.file_outbox._COMPACT_AT", 20_000)
+    outbox = FileOutbox(tmp_path)
+    kept = delivery("kept")
+    outbox.record(kept)
+    for number in range(500):
+        one = delivery(f"over {number}")
+        outbox.record(one)
+        one.state = "sent"
+        outbox.record(one)
+        kept.attempts = number
+        outbox.record(kept)
+
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_size < 45_000
+    outbox.close()
+    after = FileOutbox(tmp_path)
+    assert after.waiting("ops") == [kept]
+    after.close()
+
+
 @pytest.mark.parametrize(
     "line", ["", "{", "[]", "null", '{"id": 1}', json.dumps({"id": "x", "message": {"title": 5}})]
 )

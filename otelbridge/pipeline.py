@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 import logging
 import os
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+_NO_CONTEXT: Final = Context()
 # Longest that the program's replacement by another may wait, where there is no disk.
 _REPLACED_SECONDS: Final = 1.0
 # Longest that a fork may wait for an exporter to be imported or the metrics to be read.
@@ -63,9 +63,12 @@ class LogProcessor(LogRecordProcessor):
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Take a record."""
-        # Without its context, which may hold on to much and is not sent.
-        record = copy.copy(log_record.log_record)
-        record.context = Context()
+        # Without its context, which may hold on to much and is not sent. As copy.copy() would do
+        # it, in a quarter of the time.
+        given = log_record.log_record
+        record = object.__new__(type(given))
+        record.__dict__.update(given.__dict__)
+        record.context = _NO_CONTEXT
         self.delivery.put(
             ReadableLogRecord(
                 record,

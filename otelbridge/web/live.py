@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from otelbridge.store.protocol import Arrivals, Store, StoredLog, StoreError
+from otelbridge.store.protocol import Arrivals, Following, Store, StoredLog, StoreError
 from otelbridge.web.answers import refuse_bad_state, wants_json
 from otelbridge.web.documents import log_document
 from otelbridge.web.log_views import make_row
@@ -62,6 +62,7 @@ async def tail(request: Request) -> Response:
         return event("logs", lines, max(stored.id for stored in found))
 
     async def events() -> AsyncIterator[str]:
+        await arrivals.begun()
         yield ": connected\n\n"
         try:
             async for found, skipped in follow(store, arrivals, state, after, whole=as_json):
@@ -88,7 +89,7 @@ def event(name: str, lines: Sequence[str], id_: int) -> str:
 
 async def follow(
     store: Store,
-    arrivals: AsyncIterator[Arrivals],
+    arrivals: Following,
     state: PageState,
     after: int | None,
     *,
@@ -145,7 +146,7 @@ async def follow(
             await closing()
 
 
-async def _next(arrivals: AsyncIterator[Arrivals]) -> Arrivals:
+async def _next(arrivals: Following) -> Arrivals:
     return await arrivals.__anext__()
 
 

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from otelbridge.store.protocol import MetricSeries, Store, TimeRange
 from otelbridge.web.answers import json_answer, refuse_bad_state
 from otelbridge.web.pages import render
+from otelbridge.web.starts import read_starts
 from otelbridge.web.state import PageState, read_state
 
 POINTS = 300
@@ -70,7 +71,8 @@ async def page(request: Request) -> Response:
 async def data(request: Request) -> Response:
     """Answer ``/metrics.json``: the page's charts, or the one metric that ``name`` names.
 
-    ``service`` narrows to one service. Times are milliseconds since the epoch.
+    ``service`` narrows to one service. Times are milliseconds since the epoch. Beside the charts
+    come the ``starts`` of processes; one that is a ``deploy`` brought another version.
     """
     state = read_state(request, path="/metrics")
     refuse_bad_state(state)
@@ -87,7 +89,9 @@ async def data(request: Request) -> Response:
     for chart in CHARTS:
         metric, found = await run_in_threadpool(_series, store, chart, state.within, service)
         drawn.append(_chart(chart, metric, found, state))
-    return json_answer({"charts": drawn}, state)
+    found_starts = await run_in_threadpool(read_starts, store, state.within, service)
+    marks = [start.document() for start in found_starts]
+    return json_answer({"charts": drawn, "starts": marks}, state)
 
 
 def _series(

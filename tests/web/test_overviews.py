@@ -133,6 +133,38 @@ def test_the_pipeline_shows_what_was_taken_and_what_was_turned_away(page: Page) 
     assert data["store"]["logs"] == 1
 
 
+def started(version: str, *, ago: float, instance: str, service: str = "shop"):
+    """The event by which a process announces itself."""
+    resource = {"service.version": version, "service.instance.id": instance}
+    one = log("process started", ago=ago, service=service, resource=resource)
+    one.event_name = "otelbridge.process.start"
+    return one
+
+
+def test_starts_of_processes_come_with_the_charts_and_a_new_version_is_a_deploy(
+    page: Page,
+) -> None:
+    page.store(
+        started("1.0", ago=90_000, instance="a"),
+        started("1.0", ago=3000, instance="b"),
+        started("1.1", ago=2000, instance="c"),
+        started("1.1", ago=1900, instance="d"),
+        started("7", ago=1000, instance="e", service='pay "now"'),
+        log("otelbridge.process.start", ago=500),
+    )
+
+    every = page.get("/metrics.json", range="1h").json()["starts"]
+    pay = page.get("/metrics.json", range="1h", service='pay "now"').json()["starts"]
+
+    assert [(one["instance"], one["version"], one["deploy"]) for one in every] == [
+        ("b", "1.0", False),
+        ("c", "1.1", True),
+        ("d", "1.1", False),
+        ("e", "7", False),
+    ]
+    assert [one["instance"] for one in pay] == ["e"]
+
+
 def reported(
     name: str, value: float, *, instance: str = "a-1", ago: float = 1.0, **more: str
 ) -> MetricPoint:
@@ -170,7 +202,7 @@ def test_the_pipeline_shows_what_each_process_says_of_its_delivery(page: Page) -
     assert (first["resent"], first["spooled"], first["spool_bytes"]) == (40, 70, 9000)
     assert (second["sent"], second["dropped"]) == (5, {})
     assert "60 spool full" in text
-    assert "30 on disk" in text
+    assert "30 of them on disk" in text
     assert "long ago" not in text
 
 

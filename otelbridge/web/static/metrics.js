@@ -10,6 +10,7 @@ const colours = { light: ["#3a52c4", "#b4540a", "#11786b", "#a11f7e", "#6a4bb5",
 // Steps of an axis of bytes: round in the units it is written in.
 const powers = Array.from({ length: 50 }, (_, power) => 2 ** power);
 let drawn = [];
+let starts = [];
 let charts = [];
 
 
@@ -103,11 +104,48 @@ function draw(section, chart, colourOf) {
         const at = (x) => BigInt(Math.round(self.posToVal(x, "x") * 1000)) * 1000000n;
         goToRange(at(self.select.left), at(self.select.left + self.select.width));
       }],
+      draw: [(self) => mark(self)],
       setCursor: [(self) => values(legend, chart, self, data)],
     },
   };
   legend.append(table(chart, counts, colourOf));
   return new uPlot(options, data, plot);
+}
+
+// Where processes started: a thin line; where another version came, a dashed one that names it.
+function mark(plot) {
+  const { ctx, bbox } = plot;
+  const ratio = devicePixelRatio || 1;
+  const colours = { false: resolved("line-strong"), true: resolved("accent") };
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+  for (const start of starts) {
+    const x = Math.round(plot.valToPos(start.time / 1000, "x", true)) + 0.5;
+    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+    ctx.strokeStyle = ctx.fillStyle = colours[start.deploy];
+    ctx.lineWidth = ratio;
+    ctx.setLineDash(start.deploy ? [4 * ratio, 3 * ratio] : []);
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    if (start.deploy) ctx.fillText(start.version || "no version", x + 4 * ratio, bbox.top + 11 * ratio);
+  }
+  ctx.restore();
+}
+
+// The same in words, for whoever cannot see a line or wants to know whose it is.
+function tell() {
+  const said = document.getElementById("starts");
+  if (!said) return;
+  const deploys = starts.filter((one) => one.deploy);
+  said.hidden = !starts.length;
+  const parts = [`${starts.length} process ${starts.length === 1 ? "start" : "starts"} (lines)`];
+  for (const one of deploys.slice(-5)) parts.push(`${one.service} ${one.version || "without a version"} at ${new Date(one.time).toLocaleTimeString([], { hour12: false })} (dashed)`);
+  said.textContent = parts.join(" · ");
 }
 
 function moment(seconds, step) {
@@ -179,6 +217,8 @@ async function load() {
   const [main, more] = await Promise.all(answers.map((answer) => answer.json()));
   if (bad) throw new Error((main.error ?? more.error).message);
   drawn = more ? [...main.charts, more] : main.charts;
+  starts = main.starts;
+  tell();
   show();
   // A list that someone has open is left alone.
   if (document.activeElement === service) return;

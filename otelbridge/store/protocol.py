@@ -199,6 +199,19 @@ class Arrivals:
     duplicates: int = 0
 
 
+class Following(Protocol):
+    """What :meth:`Store.arrivals` gives: to be iterated in the loop it was made in."""
+
+    def __aiter__(self) -> AsyncIterator[Arrivals]:
+        """Iterate over what came, until the store closes."""
+
+    async def __anext__(self) -> Arrivals:
+        """What came since the last time; waits for it."""
+
+    async def begun(self) -> None:
+        """Wait until nothing escapes that can be found from then on."""
+
+
 class Store(Protocol):
     """An engine that keeps records. ``query`` is ``None`` for everything."""
 
@@ -215,7 +228,7 @@ class Store(Protocol):
             StoreUnavailableError: nothing of it was stored (full disk, lock, queue full).
         """
 
-    def arrivals(self) -> AsyncIterator[Arrivals]:
+    def arrivals(self) -> Following:
         """Follow commits as they happen; a slow follower gets several merged into one."""
 
     def logs(

@@ -25,6 +25,7 @@ from otelbridge.store.elasticsearch.server import Server
 from otelbridge.store.protocol import (
     Arrivals,
     Facet,
+    Following,
     Histogram,
     MetricSeries,
     NewestPoint,
@@ -38,9 +39,11 @@ from otelbridge.store.protocol import (
     Trace,
     TraceSummary,
 )
-from otelbridge.store.sqlite.followers import Followers
+from otelbridge.store.sqlite.followers import Follower, Followers
 
 _POLL_SECONDS: Final = 1.0
+# Longest that who follows is kept from reading by a server that does not answer.
+_BEGIN_SECONDS: Final = 5.0
 _TYPES: Final[tuple[names.Type, ...]] = ("logs", "traces", "metrics")
 
 
@@ -60,7 +63,9 @@ class ElasticsearchStore:
         self._followers = Followers()
         self._polling: asyncio.Task[None] | None = None
         # Set while there has been a look that the next one can be compared with.
-        self.following = asyncio.Event()
+        self._looked = asyncio.Event()
+        # Set when somebody begins to follow.
+        self._wanted = asyncio.Event()
         self._counts = threading.Lock()
         self._duplicates = 0
         self._pending = 0
@@ -148,25 +153,29 @@ class ElasticsearchStore:
         if outcome.later:
             raise StoreUnavailableError(str(outcome.error or f"{self._url} has no room"))
 
-    def arrivals(self) -> AsyncIterator[Arrivals]:
+    def arrivals(self) -> Following:
         """Follow what becomes findable from now on, in the running loop."""
-        return self._followers.follow()
+        follower = self._followers.follow()
+        self._wanted.set()
+        return _Following(follower, self._looked)
 
     async def _poll(self) -> None:
         arriving: Arriving | None = None
         while True:
+            self._wanted.clear()
             if not len(self._followers):
                 arriving = None
-                self.following.clear()
-            else:
-                if arriving is None:
-                    arriving = Arriving(self._open_server)
-                # A server that is away for a while is asked again.
-                with contextlib.suppress(StoreError):
-                    arrivals = await asyncio.to_thread(arriving.look)
-                    self.following.set()
-                    if arrivals is not None:
-                        self._followers.tell(arrivals)
+                self._looked.clear()
+                await self._wanted.wait()
+                continue
+            if arriving is None:
+                arriving = Arriving(self._open_server)
+            # A server that is away for a while is asked again.
+            with contextlib.suppress(StoreError):
+                arrivals = await asyncio.to_thread(arriving.look)
+                self._looked.set()
+                if arrivals is not None:
+                    self._followers.tell(arrivals)
             await asyncio.sleep(_POLL_SECONDS)
 
     # --- reading --------------------------------------------------------------------------------
@@ -294,3 +303,19 @@ class ElasticsearchStore:
         answer = server.ask(lambda: indices.stats(index=stream, metric="store").body)
         found = answer.get("_all") or {}
         return int(found["total"]["store"]["size_in_bytes"]) if found.get("total") else 0
+
+
+class _Following(AsyncIterator[Arrivals]):
+    """A follower that is told of what is found after the first look."""
+
+    def __init__(self, follower: Follower, looked: asyncio.Event) -> None:
+        self._follower = follower
+        self._looked = looked
+
+    async def begun(self) -> None:
+        """Wait for the first look: what it finds is not told."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._looked.wait(), _BEGIN_SECONDS)
+
+    async def __anext__(self) -> Arrivals:
+        return await self._follower.__anext__()

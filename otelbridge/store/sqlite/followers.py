@@ -23,6 +23,9 @@ class Follower(AsyncIterator[Arrivals]):
         self._waiting: Arrivals | None = None
         self._ended = False
 
+    async def begun(self) -> None:
+        """Return at once: what is committed after this was made is told."""
+
     async def __anext__(self) -> Arrivals:
         await self._ready.wait()
         if self._waiting is None:

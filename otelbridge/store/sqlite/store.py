@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from otelbridge.search.query import Query
 from otelbridge.store.protocol import (
     Arrivals,
     Facet,
+    Following,
     Histogram,
     MetricSeries,
     NewestPoint,
@@ -168,7 +169,7 @@ class SQLiteStore:
         self._writer.expire(answer)
         await answer
 
-    def arrivals(self) -> AsyncIterator[Arrivals]:
+    def arrivals(self) -> Following:
         """Follow commits from now on, in the running loop; ends when the store closes.
 
         A slow follower gets several merged into one, with at most the newest 20,000 ids.

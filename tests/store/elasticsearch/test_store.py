@@ -255,7 +255,7 @@ def test_what_becomes_findable_is_followed(store: OpenStore) -> None:
 
         async def follow() -> Arrivals:
             arrivals = store.store.arrivals()
-            await store.store.following.wait()
+            await arrivals.begun()
             await asyncio.to_thread(other.write, LOGS[3], SPANS[0])
             return await asyncio.wait_for(anext(arrivals), 20)
 

@@ -1,0 +1,72 @@
+"""The page as in ``tests/web``, with Elasticsearch behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from starlette.testclient import TestClient
+
+from otelbridge.model import LogRecord, MetricPoint, Span
+from otelbridge.settings import read_settings
+from otelbridge.store import open_store
+from otelbridge.store.elasticsearch.following import Arriving
+from otelbridge.store.protocol import Arrivals
+from otelbridge.web import create_app
+from tests.store.elasticsearch.stored import make_findable, prepare, remove_streams
+from tests.web.conftest import Page, StandingBridge
+
+
+class ElasticsearchPage(Page):
+    """The page; what it stores can be found when it has."""
+
+    def store(self, *records: LogRecord | Span | MetricPoint) -> Arrivals:
+        """Store records, and wait until they can be found; returns the ids they are found by."""
+        store: Any = self.bridge.store
+        make_findable(store)
+        arriving = Arriving(store._open_server)
+        arriving.look()
+        super().store(*records)
+        make_findable(store)
+        return arriving.look() or Arrivals([], [], 0)
+
+
+@pytest.fixture(scope="session")
+def prepared_elasticsearch(elasticsearch_url: str) -> str:
+    """The server's address, its templates installed."""
+    return prepare(elasticsearch_url)
+
+
+@pytest.fixture
+def open_page(prepared_elasticsearch: str) -> Iterator[Callable[..., Page]]:
+    """Opens a page with settings of the test's choice."""
+    with ExitStack() as stack:
+
+        def open_(**overrides: Any) -> Page:
+            settings = read_settings(
+                {},
+                store=prepared_elasticsearch,
+                elasticsearch_namespace=uuid4().hex,
+                **overrides,
+            )
+            stack.callback(remove_streams, settings)
+            bridge = StandingBridge(open_store(settings), settings)
+            client = TestClient(
+                create_app(bridge), base_url="http://127.0.0.1:4319", raise_server_exceptions=False
+            )
+            stack.enter_context(client)
+            assert client.portal is not None
+            client.portal.call(bridge.store.open)
+            stack.callback(client.portal.call, bridge.store.close)
+            return ElasticsearchPage(client, bridge)
+
+        yield open_
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Page]) -> Page:
+    """A page that asks for no token."""
+    return open_page()

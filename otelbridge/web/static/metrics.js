@@ -116,12 +116,14 @@ function draw(section, chart, colourOf) {
 function mark(plot) {
   const { ctx, bbox } = plot;
   const ratio = devicePixelRatio || 1;
-  const colours = { false: resolved("line-strong"), true: resolved("accent") };
+  const colours = { false: resolved("line-strong"), true: resolved("text") };
   ctx.save();
   ctx.beginPath();
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
   ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+  ctx.textAlign = "left";
+  ctx.textBaseline = "alphabetic";
   for (const start of starts) {
     const x = Math.round(plot.valToPos(start.time / 1000, "x", true)) + 0.5;
     if (x < bbox.left || x > bbox.left + bbox.width) continue;

@@ -13,8 +13,10 @@ import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from otelbridge.alarms.rules import RuleError
 from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
 from otelbridge.receivers.http_server import HttpServer
 from otelbridge.receivers.intake import Held, Intake
@@ -27,6 +29,8 @@ from otelbridge.store.protocol import Store, StoreError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+    from otelbridge.alarms.duty import Duty
 
 # Bodies between arrival and commit may take this many times the largest body.
 HELD_BODIES = 2
@@ -51,6 +55,7 @@ class Bridge:
         receivers: what each receiver took in and turned away.
         senders: what is known of each UDP sender, by its name.
         addresses: host and port by ``grpc``, ``http``, ``web`` and ``udp``, once started.
+        alarms: what watches and tells people, where the settings name a file of rules.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class Bridge:
         self.receivers = [ReceiverCounters(name) for name in ("OTLP/gRPC", "OTLP/HTTP", "UDP")]
         self.senders: dict[str, SenderCounters] = {}
         self.addresses: dict[str, tuple[str, int]] = {}
+        self.alarms: Duty | None = None
         self._create_web = create_web or _create_web
         self._decoders = ThreadPoolExecutor(1, thread_name_prefix="decode")
         self._exit = contextlib.AsyncExitStack()
@@ -75,6 +81,7 @@ class Bridge:
         Raises:
             BindError: a port cannot be bound.
             StoreError: the store cannot be opened.
+            RuleError: the file of alarms cannot be used.
         """
         async with contextlib.AsyncExitStack() as stack:
             await self._start(stack)
@@ -127,6 +134,8 @@ class Bridge:
             name: (listener.getsockname()[0], listener.getsockname()[1])
             for name, listener in (("http", http), ("web", web), ("udp", udp), ("grpc", grpc))
         }
+        if settings.alarms is not None:
+            await self._start_alarms(settings.alarms, stack)
         page = HttpServer(self._create_web(self), web, 1)
 
         async def stop_all() -> None:
@@ -149,6 +158,14 @@ class Bridge:
         # gRPC binds for itself, so the port that was held for it is let go at the last moment.
         grpc.close()
         await grpc_receiver.start(*self.addresses["grpc"])
+
+    async def _start_alarms(self, path: Path, stack: contextlib.AsyncExitStack) -> None:
+        from otelbridge.alarms.duty import Duty, state_folder
+
+        page = f"http://{_place(*self.addresses['web'])}"
+        self.alarms = Duty(path, self.store, state_folder(self.settings), page=page)
+        await self.alarms.start()
+        stack.push_async_callback(self.alarms.stop)
 
     async def _close_store(self) -> None:
         await asyncio.wait_for(self.store.close(), CLOSE_SECONDS)
@@ -186,6 +203,9 @@ def serve(settings: Settings) -> int:
     except (BindError, StoreError) as error:
         print(f"otelbridge: {error}", file=sys.stderr)
         return 1
+    except RuleError as error:
+        print(f"otelbridge: OTELBRIDGE_ALARMS: {error}", file=sys.stderr)
+        return 2
 
 
 async def _serve(settings: Settings) -> int:
@@ -235,6 +255,7 @@ def announcement(bridge: Bridge, *, colour: bool) -> str:
         ("OTLP/HTTP", f"http://{places['http']}"),
         ("UDP lines", places["udp"] + (" (asks for no token)" if settings.ingest_token else "")),
         ("store", settings.store),
+        *([("alarms", str(settings.alarms))] if settings.alarms is not None else []),
         ("send", f"export OTEL_EXPORTER_OTLP_ENDPOINT=http://{places['http']}"),
     ]
     if settings.ingest_token:

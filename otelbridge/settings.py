@@ -419,6 +419,13 @@ class Settings:
         "largest size of the store; the oldest records go first",
         half="bridge",
     )
+    alarms: Path | None = _setting(
+        "OTELBRIDGE_ALARMS",
+        Path,
+        None,
+        "a TOML file of alarms and of whom they tell; read again when it changes",
+        half="bridge",
+    )
     max_body_bytes: int = _setting(
         "OTELBRIDGE_MAX_BODY_BYTES",
         parse_size,

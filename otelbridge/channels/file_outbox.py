@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
+from otelbridge.channels.delivery_log import DeliveryLog
 from otelbridge.channels.outbox import Delivery, delivery_from_dict
 
 if sys.platform != "win32":
@@ -35,10 +36,12 @@ class FileOutbox:
 
     Args:
         folder: made when the first message is recorded, for the owner's eyes only.
+        log: is told what became of each message, if it is to be read later.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, log: DeliveryLog | None = None) -> None:
         self.folder = folder
+        self.log = log
         self._lock = threading.Lock()
         self._file: IO[str] | None = None
         self._path: Path | None = None
@@ -52,6 +55,8 @@ class FileOutbox:
         with self._lock, self._saying_trouble():
             known = delivery.id in self._queued
             if delivery.over:
+                if self.log is not None:
+                    self.log.add(delivery)
                 self._queued.pop(delivery.id, None)
                 if not known:
                     return  # never written, and nothing to send again

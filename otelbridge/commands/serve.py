@@ -29,6 +29,7 @@ Examples:
     "store",
     "retention",
     "retention_bytes",
+    "alarms",
     "max_body_bytes",
     "token",
     "ingest_token",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from tests.faults.destinations import (
     SIGNALS,
@@ -22,6 +22,7 @@ from tests.faults.destinations import (
     ElasticsearchDestination,
 )
 from tests.faults.gate import Gate
+from tests.faults.grpc_gate import GrpcGate
 from tests.faults.load import ask
 from tests.faults.mounts import Mounts
 from tests.faults.outcome import Asked, Outcome, compare
@@ -30,6 +31,7 @@ from tests.testbed import collector_process, elasticsearch_server
 
 # When nothing has arrived for so long, nothing will: longer than any pause between attempts.
 QUIET_SECONDS = 20.0
+AnyGate = TypeVar("AnyGate", Gate, GrpcGate)
 # A certificate and its key.
 Pair = tuple[Path, Path]
 
@@ -89,7 +91,7 @@ class Run:
         self.spool = folder / "spool"
         self.spool.mkdir(parents=True)
         self.destination = drill.place(folder / "destination")
-        self.gate: Gate | None = None
+        self.gate: Gate | GrpcGate | None = None
         self.servers: list[Server] = []
         self.mounts = Mounts()
         self.certificates: tuple[ssl.SSLContext, Pair, Pair] | None = None
@@ -111,7 +113,7 @@ class Run:
         """Let the fault last; for as long as the form says unless told otherwise."""
         time.sleep(self.form.fault if seconds is None else seconds)
 
-    def entered(self, gate: Gate) -> Gate:
+    def entered(self, gate: AnyGate) -> AnyGate:
         """Let a gate listen until the drill is over."""
         return self._stack.enter_context(gate)
 

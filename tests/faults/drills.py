@@ -20,6 +20,7 @@ from tests.faults.gate import (
     Reset,
     Slow,
 )
+from tests.faults.grpc_gate import GrpcGate, Status
 
 # A disk that is full after a second or two of an outage.
 SMALL_DISK = 512 * 1024
@@ -29,14 +30,14 @@ _KNOWN = f"127.0.0.1 localhost {_NAME}\n"
 _UNKNOWN = "127.0.0.1 localhost\n"
 
 
-def at_the_gate(fault: Fault) -> Callable[[Run], None]:
+def at_the_gate(fault: Fault | Status) -> Callable[[Run], None]:
     """Break what the gate can break, for the drill's time."""
 
     def apply(run: Run) -> None:
-        assert run.gate is not None
-        run.gate.fault = fault
+        gate: Any = run.gate
+        gate.fault = fault
         run.wait()
-        run.gate.fault = Pass()
+        gate.fault = Pass()
 
     return apply
 
@@ -161,6 +162,13 @@ def with_certificate(run: Run, environ: dict[str, str]) -> None:
     environ["OTEL_EXPORTER_OTLP_CERTIFICATE"] = str(authority.file)
 
 
+def speaking_grpc(run: Run, environ: dict[str, str]) -> None:
+    """Have the gate read calls, where otherwise it passes bytes."""
+    assert run.gate is not None
+    run.gate = run.entered(GrpcGate(run.gate.upstream))
+    environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{run.gate.port}"
+
+
 def certificate_expired(run: Run) -> None:
     """Let the gate show a certificate that has expired, and then the good one again."""
     assert run.gate is not None
@@ -178,7 +186,7 @@ def certificate_expired(run: Run) -> None:
 # --- the drills -----------------------------------------------------------------------------------
 
 
-def gated(name: str, fault: Fault, **options: Any) -> Drill:
+def gated(name: str, fault: Fault | Status, **options: Any) -> Drill:
     """Make a drill in which the gate breaks each request that comes."""
     return Drill(name, at_the_gate(fault), met=True, **options)
 
@@ -201,6 +209,18 @@ DRILLS = (
     Drill("refuses", at_the_gate(Refuse())),
     Drill("name does not resolve", name_gone, prepare=unknown_name, mounts=True),
     Drill("certificate expired", certificate_expired, prepare=with_certificate, openssl=True),
+    gated(
+        "gRPC says unavailable",
+        Status("UNAVAILABLE", retry=1.0),
+        protocol="grpc",
+        prepare=speaking_grpc,
+    ),
+    gated(
+        "gRPC says exhausted",
+        Status("RESOURCE_EXHAUSTED"),
+        protocol="grpc",
+        prepare=speaking_grpc,
+    ),
     gated("gRPC hangs", Hang(), protocol="grpc"),
     gated("gRPC answers get lost", CloseHalfWay(), protocol="grpc"),
     gated("gRPC resets", Reset(), protocol="grpc"),

@@ -150,9 +150,10 @@ def parse_folder(text: str) -> Path | None:
     if text.strip().lower() == "none":
         return None
     try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise ValueError("allowed: a folder's path, or none; this user has no home") from None
+        # Absolute, for the program may move to another folder later.
+        return Path(text).expanduser().absolute()
+    except (OSError, RuntimeError):
+        raise ValueError("allowed: a folder's path, or none") from None
 
 
 def parse_namespace(text: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -229,3 +231,37 @@ class TestDescription:
         }
 
         assert read_settings(shown) == read_settings(environ)
+
+
+def test_the_spool_is_in_the_folder_for_state(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert read_settings({}).spool_dir == tmp_path / "otelbridge" / "spool"
+
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read_settings({}).spool_dir == tmp_path / ".local" / "state" / "otelbridge" / "spool"
+
+
+def test_who_has_no_home_folder_has_a_spool_among_the_temporary_files(monkeypatch):
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/nonexistent")
+    user = os.getuid() if hasattr(os, "getuid") else 0
+
+    folder = Path(tempfile.gettempdir()) / f"otelbridge-{user}" / "spool"
+    assert read_settings({}).spool_dir == folder
+
+
+def test_the_spool_can_be_switched_off_and_is_shown_so():
+    environ = {"OTELBRIDGE_SPOOL_DIR": " None "}
+
+    assert read_settings(environ).spool_dir is None
+    (shown,) = [
+        each.value for each in describe_settings(environ) if each.variable == "OTELBRIDGE_SPOOL_DIR"
+    ]
+    assert shown == "none"
+
+
+def test_a_folder_is_where_it_was_when_the_program_started(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert read_settings({"OTELBRIDGE_SPOOL_DIR": "spool"}).spool_dir == tmp_path / "spool"
+    assert read_settings({"OTELBRIDGE_SPOOL_DIR": "~/x"}).spool_dir == Path.home() / "x"

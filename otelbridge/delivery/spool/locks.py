@@ -39,7 +39,8 @@ class Lock(ABC):
     def __init__(self, path: Path) -> None:
         """Remember that this process holds a lock."""
         self.path = path
-        _held[str(path)] = os.getpid()
+        self._name = _real_name(path)
+        _held[self._name] = os.getpid()
 
     @abstractmethod
     def held(self) -> bool:
@@ -58,8 +59,8 @@ class Lock(ABC):
 
     def let_go(self) -> None:
         """Let go of the lock and leave the file; in a child of its owner, of the descriptor."""
-        if _held.get(str(self.path)) == os.getpid():
-            del _held[str(self.path)]
+        if _held.get(self._name) == os.getpid():
+            del _held[self._name]
 
 
 class _RecordLock(Lock):
@@ -114,7 +115,7 @@ def take_lock(path: Path, *, new: bool = False) -> Lock | None:
     Raises:
         OSError: the file cannot be made.
     """
-    if _held.get(str(path)) == os.getpid():
+    if _held.get(_real_name(path)) == os.getpid():
         return None
     try:
         return _take_record_lock(path, new)
@@ -174,6 +175,11 @@ def take_age_lock(
     with os.fdopen(descriptor, "w") as file:
         file.write(word)
     return _AgeLock(path, word)
+
+
+def _real_name(path: Path) -> str:
+    """Name a file so that two ways to its folder are one."""
+    return os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118
 
 
 def _same_file(descriptor: int, path: Path) -> bool:

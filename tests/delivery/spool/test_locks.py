@@ -30,6 +30,19 @@ def test_a_lock_is_taken_once_in_a_process(path):
     assert not lock.held()
 
 
+def test_two_ways_to_a_folder_are_one(tmp_path):
+    """Opening the file a second time would cost the lock."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "other").symlink_to(tmp_path / "real")
+    lock = take_lock(tmp_path / "real" / "1-00000000.lock")
+
+    assert take_lock(tmp_path / "other" / "1-00000000.lock") is None
+    lock.remove()
+    again = take_lock(tmp_path / "other" / "1-00000000.lock")
+    assert again.held()
+    again.remove()
+
+
 def test_a_lock_that_was_let_go_can_be_taken(path):
     take_lock(path).let_go()
 

@@ -43,6 +43,7 @@ class Capture:
             same to the same place; asked with ``logging.lastResort`` too. ``None`` if none is.
         passes: tells whether our handlers are to get a record.
         rewrite: changes a record before our handlers get it.
+        failed: is told of a record that could not be handed over, while the exception is handled.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Capture:
         self.replaced: Callable[[logging.Handler | None], bool] | None = None
         self.passes: Callable[[logging.LogRecord], bool] | None = None
         self.rewrite: Callable[[logging.LogRecord], logging.LogRecord] | None = None
+        self.failed: Callable[[logging.LogRecord], None] = lambda record: None
         self._intercept = intercept
         self._arrived = arrived
         self._original: Callable[[logging.Logger, logging.LogRecord], None] | None = None
@@ -105,12 +107,19 @@ class Capture:
         record: logging.LogRecord,
         unless: Callable[[logging.Handler], bool] = lambda handler: False,
     ) -> None:
-        """Hand a record to our handlers, and to nobody else.
+        """Hand a record to our handlers, and to nobody else; never raises.
 
         Args:
             record: any log record.
             unless: tells of one of our handlers that it is not to have this record.
         """
+        try:
+            self._take(record, unless)
+        except Exception:
+            # A record that somebody made by hand; the program that logs it is not to blame.
+            self.failed(record)
+
+    def _take(self, record: logging.LogRecord, unless: Callable[[logging.Handler], bool]) -> None:
         if record.name.startswith(NOT_SENT) or not (self.handlers or self.passes):
             return
         self._arrived()

@@ -127,6 +127,7 @@ class Pipeline:
         self._own: list[Any] = []
         self._others: list[Any] = []
         self._held: list[threading.Lock] = []
+        self._said_failed = False
         self.deliveries: list[Delivery] = []
         self._service = str(resource.attributes.get("service.name", ""))
         self._reader: IntervalReader | None = None
@@ -202,6 +203,15 @@ class Pipeline:
                 delivery.flush(_REPLACED_SECONDS)
             else:
                 delivery.keep()
+
+    def note_failed(self, record: logging.LogRecord) -> None:
+        """Count a record that is none we can make anything of; said once, with the traceback."""
+        for delivery in self.deliveries:
+            if delivery.signal == "logs":
+                delivery.refuse()
+        if not self._said_failed:
+            self._said_failed = True
+            _logger.warning("a log record could not be taken", exc_info=True)
 
     def snapshots(self) -> list[Snapshot]:
         """Return what became of this process's records, for each sink and signal."""

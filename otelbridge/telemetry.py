@@ -215,6 +215,7 @@ class Instrumentation:
         self._set_resource({})
         self._capture = Capture(overhear, self._check_process)
         self._capture.rewrite = redact_access_record
+        self._capture.failed = self._pipeline.note_failed
         if "console" in settings.sinks:
             self._capture.replaced = lambda handler: handler is logging.lastResort
         self._capture.install(self._handlers, getattr(logging, settings.log_level.upper()))
@@ -292,7 +293,9 @@ class Instrumentation:
 
             handlers.append(
                 OTLPHandler(
-                    self._pipeline.logger_provider, value_max_chars=settings.value_max_chars
+                    self._pipeline.logger_provider,
+                    value_max_chars=settings.value_max_chars,
+                    failed=self._pipeline.note_failed,
                 )
             )
         if "udp" in settings.sinks:

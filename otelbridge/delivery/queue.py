@@ -78,6 +78,7 @@ class RecordQueue:
 
     def _pop(self) -> Any:
         record, weight, position = self._records.popleft()
-        self._bytes -= weight
+        # What comes by amid this, a destructor that logs, must not make the sum drift for ever.
+        self._bytes = self._bytes - weight if self._records else 0
         self.position = position or self.position
         return record

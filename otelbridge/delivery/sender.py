@@ -123,6 +123,11 @@ class Delivery:
             if waiting == 1 or waiting == self._batch_size:
                 life.changed.notify_all()
 
+    def refuse(self) -> None:
+        """Count a record that was to be delivered and is none."""
+        self.counters.accept()
+        self.counters.drop(1, answers.UNENCODABLE)
+
     def flush(self, timeout: float) -> bool:
         """Send without delay what has been taken so far.
 

@@ -16,6 +16,8 @@ from otelbridge.records.uid import record_uid
 from otelbridge.records.values import DEFAULT_MAX_CHARS, json_key, json_value
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry._logs import Logger
     from opentelemetry.util.types import AnyValue
 
@@ -47,6 +49,7 @@ class OTLPHandler(logging.Handler):
         *,
         value_max_chars: int = DEFAULT_MAX_CHARS,
         level: int | str = logging.NOTSET,
+        failed: Callable[[logging.LogRecord], None] | None = None,
     ) -> None:
         """Make a handler.
 
@@ -54,8 +57,11 @@ class OTLPHandler(logging.Handler):
             provider: where records go; the global one by default.
             value_max_chars: the longest text of one value, in characters.
             level: records below it are left out.
+            failed: is told of a record that could not be handed over, while the exception is
+                handled; by default it is reported the way logging's own handlers do.
         """
         super().__init__(level)
+        self._failed = failed or self.handleError
         self._provider = provider
         self._value_max_chars = value_max_chars
         self._loggers: dict[str, Logger] = {}
@@ -75,7 +81,7 @@ class OTLPHandler(logging.Handler):
         return bool(passed)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand one record over; a failure is reported the way logging's own handlers do."""
+        """Hand one record over; never raises."""
         try:
             logger = self._loggers.get(record.name)
             if logger is None:
@@ -83,7 +89,7 @@ class OTLPHandler(logging.Handler):
                 logger = self._loggers[record.name] = provider.get_logger(record.name)
             logger.emit(self._translate(record))
         except Exception:
-            self.handleError(record)
+            self._failed(record)
 
     def _translate(self, record: logging.LogRecord) -> LogRecord:
         return LogRecord(

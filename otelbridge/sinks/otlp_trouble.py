@@ -16,12 +16,36 @@ _logger = logging.getLogger("otelbridge.sinks.otlp")
 # How often the program's log mentions a destination that does not take what it is sent.
 REPORT_SECONDS: Final = 60.0
 
+# Whose records, made while telemetry is sent, are about that. Others may be made then too: the
+# garbage collector runs the program's destructors on whichever thread comes by.
+_SENDING: Final = frozenset(
+    {
+        "opentelemetry",
+        "otelbridge",
+        "urllib3",
+        "requests",
+        "grpc",
+        "charset_normalizer",
+        "chardet",
+        "py",  # py.warnings
+        "elastic_transport",
+        "elasticsearch",
+        # What sessions and credentials of a user's own are made with.
+        "azure",
+        "boto3",
+        "botocore",
+        "google",
+        "oauthlib",
+        "requests_oauthlib",
+    }
+)
+
 _said: ContextVar[list[logging.LogRecord] | None] = ContextVar("otelbridge_said", default=None)
 
 
 @contextlib.contextmanager
 def overheard() -> Iterator[list[logging.LogRecord]]:
-    """Collect what is logged on this thread while telemetry is sent, instead of logging it."""
+    """Collect what libraries log on this thread while they send, instead of logging it."""
     records: list[logging.LogRecord] = []
     token = _said.set(records)
     try:
@@ -37,7 +61,7 @@ def overhear(record: logging.LogRecord) -> bool:
         Whether it was, and nobody else is to be given it.
     """
     said = _said.get()
-    if said is not None:
+    if said is not None and record.name.partition(".")[0] in _SENDING:
         said.append(record)
         return True
     # The SDK's own line for every queue that overflows; TroubleReport says it, with the count.

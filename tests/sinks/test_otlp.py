@@ -356,11 +356,13 @@ def test_a_record_too_large_for_the_destination_does_not_take_the_others_with_it
     assert sorted(bodies) == sorted(f"small {number}" for number in range(40))
 
 
-def test_only_what_is_logged_while_sending_is_overheard() -> None:
-    record = logging.makeLogRecord({"msg": "anything"})
+def test_only_what_sending_itself_logs_is_overheard() -> None:
+    record = logging.makeLogRecord({"name": "urllib3.connectionpool", "msg": "anything"})
+    destructor = logging.makeLogRecord({"name": "shop", "msg": "the collector came by"})
     assert not overhear(record)
     with overheard() as said:
         assert overhear(record)
+        assert not overhear(destructor)
     assert said == [record]
     assert not overhear(record)
 

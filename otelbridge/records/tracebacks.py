@@ -311,11 +311,12 @@ def _message(exception: BaseException, found: list[Entry]) -> str:
             if found:
                 last = found[-1]
                 chain = TracebackType(None, last.frame, last.instruction, last.line)
-            # What it came from is written elsewhere, each once.
-            elsewhere = {id(exception.__cause__), id(exception.__context__)} - {id(None)}
-            described = traceback.TracebackException(
-                type(exception), exception, chain, limit=0, _seen=elsewhere
+            # As one of a chain, so that the others are left out: they are written each for itself.
+            described: Any = traceback.TracebackException(
+                type(exception), exception, chain, limit=0, _seen=set()
             )
+            # Python 3.13 asks one of a chain for it, too, and does not make it.
+            described.__dict__.setdefault("exceptions", None)
             return "".join(described.format_exception_only())
     except Exception as error:
         return f"{_printed_name(exception)}: {text_of(exception)} …[{type(error).__name__}]\n"

@@ -19,9 +19,13 @@ def announcing(receiver: OTLPReceiver, heartbeat: str = "30s") -> dict[str, str]
 
 
 def life(receiver: OTLPReceiver) -> list[Received]:
-    """The events, in the order of their times."""
-    found = [record for record in receiver.logs if record.scope == "otelbridge.lifecycle"]
-    return sorted(found, key=lambda record: record.item.time_unix_nano)
+    """The events, in the order of their times; what was sent twice is one, as in a store."""
+    found = {
+        record.attributes["log.record.uid"]: record
+        for record in receiver.logs
+        if record.scope == "otelbridge.lifecycle"
+    }
+    return sorted(found.values(), key=lambda record: record.item.time_unix_nano)
 
 
 def names(records: list[Received]) -> list[str]:

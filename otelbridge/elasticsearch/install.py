@@ -129,11 +129,13 @@ def _renew(client: Elasticsearch, name: str, template: dict[str, Any]) -> Iterat
     """Let the data streams that exist follow their template."""
     pattern = ",".join(template["index_patterns"])
     found = client.options(ignore_status=404).indices.get_data_stream(name=pattern)
-    for stream in found.body.get("data_streams") or []:
-        if stream.get("template") != name:
-            continue
+    streams = [one for one in found.body.get("data_streams") or [] if one.get("template") == name]
+    if not streams:
+        return
+    made_by = client.indices.get_mapping(index=pattern, filter_path="*.mappings._meta").body
+    for stream in streams:
         said = list(_tell(client, stream, template["template"]))
-        if _is_made_otherwise(client, stream, template) and not stream.get("rollover_on_write"):
+        if _is_made_otherwise(made_by, stream, template) and not stream.get("rollover_on_write"):
             # Lazily: with the next document, so that no empty index is left behind.
             client.indices.rollover(alias=stream["name"], lazy=True)
             yield Change(f"data stream {stream['name']}", "rolled over", "; ".join(said))
@@ -157,12 +159,11 @@ def _tell(client: Elasticsearch, stream: dict[str, Any], body: dict[str, Any]) -
 
 
 def _is_made_otherwise(
-    client: Elasticsearch, stream: dict[str, Any], template: dict[str, Any]
+    made_by: dict[str, Any], stream: dict[str, Any], template: dict[str, Any]
 ) -> bool:
     """Tell whether the index that is written to was made by another state of the template."""
     newest = stream["indices"][-1]["index_name"]
-    mapping = client.indices.get_mapping(index=newest, filter_path="*.mappings._meta").body
-    meta = mapping.get(newest, {}).get("mappings", {}).get("_meta") or {}
+    meta = made_by.get(newest, {}).get("mappings", {}).get("_meta") or {}
     wanted: str = template["template"]["mappings"]["_meta"][_MARK]
     return bool(meta.get(_MARK) != wanted)
 

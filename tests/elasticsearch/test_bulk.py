@@ -22,8 +22,11 @@ from otelbridge.settings import read_settings
 
 
 @pytest.fixture
-def namespace() -> str:
-    return f"bulk.{uuid4().hex}"
+def namespace(elasticsearch_url: str) -> Iterator[str]:
+    own = f"bulk.{uuid4().hex}"
+    yield own
+    with Elasticsearch(elasticsearch_url) as client:
+        client.options(ignore_status=404).indices.delete_data_stream(name=f"*-{own}")
 
 
 @pytest.fixture

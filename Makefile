@@ -27,7 +27,7 @@ fuzz: $(VENV)/.test ## Throw 20,000 broken inputs at every receiver; about half 
 	@OTELBRIDGE_FUZZ_EXAMPLES=20000 $(BIN)/pytest -q -n auto --timeout 3600 tests/receivers/test_fuzzing.py
 
 faults: $(VENV)/.test ## Break servers under load for two minutes each and count every record; about two hours
-	@OTELBRIDGE_FAULT_SECONDS=$${OTELBRIDGE_FAULT_SECONDS:-120} $(BIN)/pytest -q -m faults -n 3 --dist worksteal tests/faults
+	@OTELBRIDGE_FAULT_SECONDS=$(or $(FAULT_SECONDS),120) $(BIN)/pytest -q -m faults -n 3 --dist worksteal tests/faults
 
 soak: $(VENV)/.test ## An hour of requests with a fault every minute; draws docs/images/soak.svg
 	@$(BIN)/python -m benchmarks.soak $(SOAK)

@@ -160,6 +160,7 @@ class Run:
             setup=self.setup.name,
             fates={signal: compare(asked, self.destination.stored(signal)) for signal in SIGNALS},
             dropped={signal: asked.dropped(signal) for signal in SIGNALS},
+            uncounted=asked.uncounted(),
             attempts=attempts,
             # The first requests of a process find everything cold.
             p99_healthy=asked.percentile(0.99, begun + 1.0, broken),

@@ -63,6 +63,16 @@ class Asked:
             if way["signal"] == name
         )
 
+    def uncounted(self) -> list[Any]:
+        """List the counts that do not say what became of every record."""
+        return [
+            way
+            for ways in self.delivery.values()
+            for way in ways or ()
+            if way["accepted"] + way["adopted"]
+            != way["sent"] + sum(way["dropped"].values()) + way["waiting"]
+        ]
+
     def numbers(self, *, answered: bool) -> dict[int, Request]:
         """List the numbers of requests that were answered, or of those that were not."""
         return {
@@ -157,6 +167,7 @@ class Outcome:
     Attributes:
         fates: what became of log records and of spans.
         dropped: what the app's processes counted as given up.
+        uncounted: counts of the app's processes that do not add up.
         attempts: requests, or connections, that came to the gate during the fault.
         p99_healthy: seconds, 99 of 100 requests were answered within it before the fault.
         p99_fault: the same during the fault.
@@ -177,6 +188,7 @@ class Outcome:
     setup: str
     fates: dict[Signal, Fate]
     dropped: dict[Signal, int]
+    uncounted: list[Any]
     attempts: int
     p99_healthy: float
     p99_fault: float

@@ -38,6 +38,7 @@ def test_every_number_is_stored_once(drill: Drill, tmp_path: Path) -> None:
     for signal in SIGNALS:
         _expect_all(drill, outcome, signal)
     _expect_unnoticed(outcome)
+    assert outcome.uncounted == []
     assert "Traceback" not in outcome.said, outcome.said
 
 

@@ -1,7 +1,8 @@
 """A stand-in for Elasticsearch's security: TLS and accounts before the real server without them.
 
-The test bed's Elasticsearch has no security at all. This asks for what a secured one asks for and
-passes on the rest; whether the real one agrees is for ``docs/verify-compose.md``.
+The test bed's Elasticsearch has no security at all. This is a proxy that speaks real TLS, asks for
+what a secured server asks for and passes on the rest; whether the real one agrees is for
+``docs/verify-compose.md``.
 """
 
 from __future__ import annotations
@@ -73,13 +74,14 @@ class _Handler(BaseHTTPRequestHandler):
             secured.keys_wanted.append(json.loads(body))
             key = {"id": "id", "name": "n", "api_key": "key", "encoded": secured.api_key}
             self._answer(200, json.dumps(key, separators=(",", ":")).encode())
-        elif who.lower() == f"apikey {secured.api_key}".lower():
+        elif who == secured.basic or who.lower() == f"apikey {secured.api_key}".lower():
             self._pass_on(body)
         else:
             secured.refused += 1
-            self._answer(401, b'{"error":{"type":"security_exception"},"status":401}')
+            why = {"type": "security_exception", "reason": "unable to authenticate"}
+            self._answer(401, json.dumps({"error": why, "status": 401}).encode())
 
-    do_PUT = do_POST
+    do_GET = do_HEAD = do_PUT = do_POST
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":

@@ -15,8 +15,10 @@ import pytest
 import yaml
 
 from otelbridge import settings
+from otelbridge.elasticsearch.templates import MAY_LACK
 from tests.deploy.secured import Secured, secured_server
 from tests.deploy.stored import Stored
+from tests.kibana.kibana_stand_in import KibanaStandIn
 from tests.testbed.collector_process import CONFIG, Collector
 
 pytestmark = pytest.mark.servers
@@ -251,3 +253,61 @@ def test_the_collector_signs_in_over_tls(
     (running.files / "app.jsonl").write_text('{"message": "signed"}\n')
     (document,) = stored.wait_for(1).values()
     assert document["body"]["text"] == "signed"
+
+
+# --- setup, with the secured file's variables ----------------------------------------------------
+
+
+def _setup(
+    service: dict[str, Any], kibana: str, url: str, ca_file: Path | str, **changed: str
+) -> subprocess.CompletedProcess[str]:
+    environ = service["environment"] | {
+        "OTELBRIDGE_ELASTICSEARCH_URL": url,
+        "OTELBRIDGE_ELASTICSEARCH_CA_CERTS": str(ca_file),
+        "OTELBRIDGE_KIBANA_URL": kibana,
+        # As the other tests of this server have it.
+        "OTELBRIDGE_RETENTION": "1d",
+    }
+    without = [argument for name in MAY_LACK for argument in ("--without", name)]
+    return subprocess.run(
+        [sys.executable, "-m", *service["command"], *without, "--wait", "0s"],
+        env=os.environ | environ | changed,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_setup_signs_in_over_tls_and_changes_nothing_the_second_time(
+    secure, secured, elasticsearch
+):
+    service = secure["services"]["setup"]
+    with KibanaStandIn() as kibana:
+        first = _setup(service, kibana.url, secured.url, secured.ca_file)
+        second = _setup(service, kibana.url, secured.url, secured.ca_file)
+        assert set(kibana.authorizations) == {secured.basic}
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert "+ Kibana dashboard otelbridge-pipeline: created" in first.stdout
+    assert {line[:2] for line in second.stdout.splitlines()} == {"= "}
+
+
+def test_what_is_wrong_with_signing_in_is_one_line(secure, secured, tmp_path):
+    service = secure["services"]["setup"]
+    other = tmp_path / "other"
+    other.mkdir()
+    with (
+        KibanaStandIn() as kibana,
+        secured_server(other, "http://127.0.0.1:9", "x") as stranger,
+    ):
+        wrong_password = _setup(
+            service, kibana.url, secured.url, secured.ca_file, OTELBRIDGE_ELASTICSEARCH_PASSWORD="x"
+        )
+        wrong_authority = _setup(service, kibana.url, secured.url, stranger.ca_file)
+        no_tls = _setup(service, kibana.url, secured.url.replace("https", "http"), secured.ca_file)
+    said = [one.stderr.strip() for one in (wrong_password, wrong_authority, no_tls)]
+    print("\n".join(said))
+    assert [one.returncode for one in (wrong_password, wrong_authority, no_tls)] == [1, 1, 1]
+    assert all(len(line.splitlines()) == 1 for line in said)
+    assert "does not let us in (401)" in said[0]
+    assert "TLS failed" in said[1]
+    assert "OTELBRIDGE_ELASTICSEARCH_CA_CERTS" in said[1]
+    assert secured.url.replace("https", "http") in said[2]

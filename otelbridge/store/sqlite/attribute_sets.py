@@ -194,18 +194,21 @@ class SetWriter:
         )
         if not key:
             return None, attributes
-        if not self._steady(key):
-            key = tuple([item for item in key if item[0] not in _CALLERS])
-            if not key or not self._steady(key):
-                return None, attributes
         found = self._known.get(key) or self._new.get(key)
+        if found is None and not self._steady(key):
+            key = tuple([item for item in key if item[0] not in _CALLERS])
+            if not key:
+                return None, attributes
+            found = self._known.get(key) or self._new.get(key)
+            if found is None and not self._steady(key):
+                return None, attributes
         origin = dict(key)
-        rest = {name: value for name, value in attributes.items() if name not in origin}
-        if found is not None and found[1] == self._hour:
-            return found[0], rest
-        number = self._number("origin", dumps_sorted(origin))
-        self._new[key] = (number, self._hour)
-        return number, rest
+        if found is None or found[1] != self._hour:
+            found = (self._number("origin", dumps_sorted(origin)), self._hour)
+            self._new[key] = found
+        if len(origin) == len(attributes):
+            return found[0], {}
+        return found[0], {name: value for name, value in attributes.items() if name not in origin}
 
     def _steady(self, key: Any) -> bool:
         if key in self._known or key in self._new:

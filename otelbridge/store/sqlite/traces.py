@@ -123,12 +123,11 @@ def _summaries(
             " FROM spans WHERE trace_id = ? GROUP BY resource",
             (STATUS_ERROR, trace_id),
         ).fetchall()
-        # The root, or without it the span that began first.
+        # Where it began: the root, or without it the span that did so first.
         top: tuple[Any, ...] = connection.execute(
             "SELECT time, duration, name, resource, status, attributes, parent_span_id, origin"
-            " FROM spans"
-            " WHERE trace_id = ? ORDER BY parent_span_id IS NOT NULL, id LIMIT 1",
-            (trace_id,),
+            " FROM spans WHERE id = ?",
+            (id,),
         ).fetchone()
         known = sets.load(connection, {row[0] for row in counted} | {top[7] or top[3]})
         if top[6] is None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from elasticsearch import Elasticsearch
@@ -17,17 +19,44 @@ from tests.testbed.collector_process import Collector
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what asks compose itself where it is not installed, and say so."""
-    if shutil.which("docker-compose") or os.environ.get("OTELBRIDGE_REQUIRE_SERVERS") == "1":
+    """Leave out what this machine cannot do, and say so."""
+    if os.environ.get("OTELBRIDGE_REQUIRE_SERVERS") == "1":
         return
-    asking = {"test_compose.py", "test_walkthrough.py"}
-    left_out = [item for item in items if item.path.name in asking]
+    if not shutil.which("docker-compose"):
+        asking = {"test_compose.py", "test_walkthrough.py"}
+        _leave_out(config, items, "no docker-compose found", lambda item: item.path.name in asking)
+    if os.geteuid() != 0:
+        _leave_out(
+            config,
+            items,
+            "only root may mount a small disk",
+            lambda item: "small_disk" in getattr(item, "fixturenames", ()),
+        )
+
+
+def _leave_out(
+    config: pytest.Config,
+    items: list[pytest.Item],
+    why: str,
+    asks: Callable[[pytest.Item], bool],
+) -> None:
+    left_out = [item for item in items if asks(item)]
     if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
-            reporter.write_line(f"{len(left_out)} tests left out: no docker-compose found")
+            reporter.write_line(f"{len(left_out)} tests left out: {why}")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MB; only who may mount one can run what asks for it."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.fixture(scope="session")

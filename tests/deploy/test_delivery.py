@@ -94,6 +94,61 @@ def test_records_outlive_the_collector_while_elasticsearch_is_away(
         stored.wait_for(200, "traces", seconds=60)
 
 
+def _try(collector: Collector, spans: list, seconds: float) -> bool:
+    """Send once; a sender that is told to wait gives up after some seconds."""
+    where = f"http://127.0.0.1:{collector.grpc}"
+    exporter = OTLPSpanExporter(endpoint=where, insecure=True, timeout=seconds)
+    try:
+        return exporter.export(spans) is SpanExportResult.SUCCESS
+    finally:
+        exporter.shutdown()
+
+
+def _fill(collector: Collector) -> list[list]:
+    """Send until nothing more is taken; the last of the batches is the one that was not."""
+    batches: list[list] = []
+    while True:
+        batches.append(_spans(200))
+        if not _try(collector, batches[-1], 2):
+            return batches
+        assert len(batches) < 500, "there is no end to what it takes"
+
+
+def test_senders_wait_while_the_queue_is_full_and_nothing_is_lost(
+    collector: Callable[..., Collector], elasticsearch_url, stored: Stored
+):
+    port = processes.free_port()
+    running = collector(
+        ELASTICSEARCH_URL=f"http://127.0.0.1:{port}",
+        OTELBRIDGE_ELASTICSEARCH_NAMESPACE=stored.namespace,
+        COLLECTOR_STORAGE_BYTES=2_000_000,
+    )
+    batches = _fill(running)
+    assert running.healthy()
+    with _reachable(elasticsearch_url, port):
+        wait_until(lambda: _try(running, batches[-1], 10), "the batch that had to wait", 60)
+        stored.wait_for(200 * len(batches), "traces", seconds=60)
+
+
+def test_what_was_taken_outlives_a_full_disk_and_a_killed_collector(
+    collector: Callable[..., Collector], small_disk: Path, elasticsearch_url, stored: Stored
+):
+    port = processes.free_port()
+    running = collector(
+        ELASTICSEARCH_URL=f"http://127.0.0.1:{port}",
+        OTELBRIDGE_ELASTICSEARCH_NAMESPACE=stored.namespace,
+        COLLECTOR_STORAGE=small_disk,
+    )
+    batches = _fill(running)
+    assert "no space left on device" in running.log.read_text()
+    running.kill()
+    running.start()
+    with _reachable(elasticsearch_url, port):
+        stored.wait_for(200 * (len(batches) - 1), "traces", seconds=60)
+        wait_until(lambda: _try(running, batches[-1], 10), "the batch that found no room", 60)
+        stored.wait_for(200 * len(batches), "traces", seconds=60)
+
+
 def test_records_wait_while_the_key_is_not_accepted(
     collector: Callable[..., Collector], elasticsearch_url, stored: Stored, tmp_path
 ):

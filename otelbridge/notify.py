@@ -12,12 +12,14 @@ Where to, ``OTELBRIDGE_NOTIFY`` says, or ``instrument(notify=[...])``. Nothing h
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from otelbridge.channels.courier import Courier, deliver
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("otelbridge.notify")
 
+_BEGIN_SECONDS: Final = 1.0
+
 
 class _Office:
     """This process's courier; made when it is first needed, from what ``configure`` was given."""
@@ -43,6 +47,7 @@ class _Office:
         self.courier: Courier | None = None
         self.made = False
         self.closed_elsewhere = False
+        self.times_closed = 0
         self.said: set[str] = set()
 
     def say_once(self, line: str) -> None:
@@ -70,7 +75,9 @@ def configure(settings: Settings, *, project: str = "", closed_elsewhere: bool =
         previous, _office.courier = _office.courier, None
         _office.made = False
     if previous is not None:
-        previous.close(0.0)
+        previous.close(1.0)
+    if closed_elsewhere and settings.notify and not settings.sdk_disabled:
+        _begin_soon()
 
 
 def destinations(settings: Settings) -> tuple[Destination, ...]:
@@ -196,7 +203,31 @@ def close(timeout: float = 5.0) -> bool:
     with _office.lock:
         courier, _office.courier = _office.courier, None
         _office.made = False
+        _office.times_closed += 1
     return courier.close(timeout) if courier is not None else True
+
+
+def _begin_soon() -> None:
+    """Begin without waiting for a first message: an earlier run may have left some.
+
+    A little later, for a class of the program's own may be in a module that is being loaded.
+    """
+
+    closed = _office.times_closed
+
+    def begin() -> None:
+        time.sleep(_BEGIN_SECONDS)
+        try:
+            with _office.lock:
+                # The program may be ending by now.
+                if _office.times_closed == closed:
+                    _courier()
+        except Exception as error:
+            _office.say_once(f"nobody can be told of errors: {error}")
+
+    # At the very end of a program there may be no more threads: then nothing is begun.
+    with contextlib.suppress(RuntimeError):
+        threading.Thread(target=begin, name="otelbridge-notify-begin", daemon=True).start()
 
 
 async def _now(

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 
@@ -204,6 +205,23 @@ def test_what_could_not_be_sent_is_kept_and_sent_by_the_next_run(run, tmp_path):
     assert took < 8
     assert "kept and sent next time" in first.stderr
     assert titles == ["kept", "new"]
+
+
+def test_an_instrumented_program_sends_what_an_earlier_run_left_without_a_new_message(run):
+    with Service() as gone:
+        port = gone.port
+    url = f"http://127.0.0.1:{port}/"
+    program = "import otelbridge, time; otelbridge.instrument(); time.sleep(8)"
+
+    run("import otelbridge; otelbridge.send('kept')", url)
+    with Service(port) as back:
+        environ = {"OTELBRIDGE_SINKS": "none"}
+        waiting = threading.Thread(target=run, args=(program, url), kwargs=environ)
+        waiting.start()
+        (request,) = back.wait_for(1, 15)
+        waiting.join()
+
+    assert request.fields["title"] == "kept"
 
 
 def test_the_end_waits_for_a_service_that_hangs_no_longer_than_is_allowed(run, hook):

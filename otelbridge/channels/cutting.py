@@ -38,10 +38,10 @@ def one_line(text: str) -> str:
 
 def cut_end(text: str, limit: int, measure: Measure = utf16_length) -> str:
     """Keep the beginning, with ``…`` where something is missing."""
-    if limit <= 0:
-        return ""
     if len(text) <= limit and measure(text) <= limit:
         return text
+    if measure("…") > limit:
+        return ""
     return text[: _fitting(text, limit - measure("…"), measure)] + "…"
 
 

@@ -30,6 +30,9 @@ _logger = logging.getLogger("otelbridge.channels")
 _COMPACT_AT: Final = 4 * 2**20
 _ABANDONED_AFTER: Final = 3600.0
 
+# A process's locks do not keep it out of its own files.
+_open_here: set[Path] = set()
+
 
 class FileOutbox:
     """Remembers what is queued in ``folder``, so that another process can send it.
@@ -78,6 +81,8 @@ class FileOutbox:
                 # The lock goes with the file: what is still queued is the next process's.
                 self._file.close()
                 self._file = None
+            if path is not None:
+                _open_here.discard(path)
             if path is not None and not self._queued:
                 with suppress(OSError):
                     path.unlink()
@@ -85,6 +90,7 @@ class FileOutbox:
     def start_afresh(self) -> None:
         self._lock = threading.Lock()
         # The parent's file: its lock is not the child's, and closing it here takes none away.
+        _open_here.clear()
         self._file = None
         self._path = None
         self._queued = {}
@@ -118,6 +124,7 @@ class FileOutbox:
         if full is not None and path is not None:
             full.close()
             path.unlink(missing_ok=True)
+            _open_here.discard(path)
 
     def _opened(self) -> IO[str]:
         if self._file is None:
@@ -127,6 +134,7 @@ class FileOutbox:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             self._file = os.fdopen(descriptor, "a", encoding="utf-8")
             _lock(descriptor)
+            _open_here.add(self._path)
         return self._file
 
     def _adopt(self) -> dict[str, list[Delivery]]:
@@ -135,7 +143,7 @@ class FileOutbox:
         if not self.folder.is_dir():
             return found
         for path in sorted(self.folder.glob("*.jsonl")):
-            if path == self._path:
+            if path in _open_here:
                 continue
             with _owned(path) as file:
                 if file is None:

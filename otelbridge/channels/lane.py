@@ -20,6 +20,8 @@ _logger = logging.getLogger("otelbridge.channels")
 # What may be handed over before the thread has looked at it.
 _MOST_HANDED_OVER: Final = 1000
 _MOST_HANDED_OVER_BYTES: Final = 16 * 2**20
+# How long messages may come together before they are looked at.
+_GATHER_SECONDS: Final = 0.05
 # A wait of days is one of an hour several times: a clock may be set meanwhile.
 _LONGEST_WAIT: Final = 3600.0
 
@@ -86,7 +88,8 @@ class Lane:
             self._handed[message.same_as] = (delivery, 0)
             self._handed_bytes += size
             self._start()
-            self._wake.notify()
+            if len(self._handed) == 1:
+                self._wake.notify()
         return delivery
 
     def resume(self) -> None:
@@ -147,12 +150,13 @@ class Lane:
                 continue
             wait = self._schedule.wait(time.time())
             with self._wake:
-                if self._handed:
-                    continue
-                if closing:
+                if closing and not self._handed:
                     return
-                if not self._closing:
+                if not self._handed and not self._closing:
                     self._wake.wait(_LONGEST_WAIT if wait is None else min(wait, _LONGEST_WAIT))
+                if self._handed:
+                    # In a flood this thread is not woken for each message of it.
+                    self._wake.wait_for(lambda: self._closing, _GATHER_SECONDS)
 
     def _take_in(self) -> None:
         # Taken under the lock, looked at without it: who hands over does not wait for the outbox.

@@ -113,6 +113,19 @@ def test_what_a_living_process_has_is_left_to_it(tmp_path):
     after.close()
 
 
+def test_what_another_courier_of_the_same_process_has_is_left_to_it(tmp_path):
+    first, second = FileOutbox(tmp_path), FileOutbox(tmp_path)
+    first.record(delivery("a"))
+
+    assert second.waiting("ops") == []
+
+    second.close()
+    first.close()
+    third = FileOutbox(tmp_path)
+    assert titles(third.waiting("ops")) == ["a"]
+    third.close()
+
+
 def test_a_file_cut_off_anywhere_gives_every_whole_line_and_no_error(tmp_path):
     first = FileOutbox(tmp_path)
     for number in range(3):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shutil
@@ -84,7 +83,8 @@ def begin_anew(
         sqlite3.Error: the new one cannot be made.
     """
     aside = aside or _free_name(path)
-    with contextlib.suppress(FileNotFoundError):
+    there = path.exists()
+    if there:
         path.rename(aside.path)
     log = _beside(path, "-wal")
     if aside.log.exists():
@@ -97,7 +97,7 @@ def begin_anew(
         "is brought over",
         path,
         reason,
-        aside.path,
+        aside.path if there else aside.log,
     )
     connection = _open(path, log_bytes)
     note(connection, aside.note, _END)

@@ -250,6 +250,11 @@ class Writer:
         return [Arrivals(one.logs, one.spans, one.points, one.duplicates) for one in added]
 
     def _commit(self, insert: Callable[[], T]) -> T:
+        if not self._path.exists():
+            # What is written into a file without a name is gone with the process.
+            self._began_anew = -_LEAST_BETWEEN_FILES
+            if not self._replace("it was removed"):
+                raise sqlite3.OperationalError("the file was removed")
         if self._broken:
             self._reconnect()
         connection = self._connection
@@ -298,7 +303,8 @@ class Writer:
             self._connection = self._begin_anew(self._connection, reason)
         except (OSError, StoreError, sqlite3.Error) as error:
             self._broken = True
-            _log.error("a new file cannot be begun in the damaged one's place: %s", error)
+            if not self.refusing:
+                _log.error("a new file cannot be begun in the damaged one's place: %s", error)
             return False
         self._began_anew = time.monotonic()
         self._clock.save_again()

@@ -25,6 +25,9 @@ class CompressingNode(Urllib3HttpNode):
         """
         super().__init__(config)
         self.headers["accept-encoding"] = "gzip"
+        # urllib3 empties its pool as the interpreter exits, before anybody's own exit functions
+        # have sent what is left; they must not wait for a connection to be put back.
+        self.pool.block = False
 
     def perform_request(
         self,

@@ -450,6 +450,33 @@ def test_an_instrumented_program_forks_too(
     assert sorted(messages(client, namespace)) == ["child", "parent"]
 
 
+@pytest.mark.parametrize(
+    "start",
+    ["handle = otelbridge.instrument()", "handle = otelbridge.ElasticsearchHandler()"],
+    ids=["instrumented", "handler"],
+)
+def test_a_program_that_has_sent_before_sends_its_last_at_its_end(
+    start: str, client: Elasticsearch, elasticsearch_url: str, namespace: str
+) -> None:
+    ended = finish(
+        f"""
+        import logging, otelbridge
+        {start}
+        if isinstance(handle, logging.Handler):
+            logging.basicConfig(handlers=[handle])
+        logging.warning("first")
+        handle.flush(30)
+        logging.warning("last")
+        """,
+        OTELBRIDGE_SINKS="elasticsearch",
+        OTELBRIDGE_ELASTICSEARCH_URL=elasticsearch_url,
+        OTELBRIDGE_ELASTICSEARCH_NAMESPACE=namespace,
+        OTELBRIDGE_SHUTDOWN_TIMEOUT="30s",
+    )
+    assert "kept on disk" not in ended.err
+    assert sorted(messages(client, namespace)) == ["first", "last"]
+
+
 # --- set-ups that cannot work -------------------------------------------------------------------
 
 WITHOUT_CLIENT = "import sys; sys.modules['elasticsearch'] = None\n"

@@ -30,7 +30,7 @@ from tests.faults.server import OURS, Server, Setup, requests
 from tests.testbed import collector_process, elasticsearch_server
 
 # When nothing has arrived for so long, nothing will: longer than any pause between attempts.
-QUIET_SECONDS = 20.0
+QUIET_SECONDS = 30.0
 AnyGate = TypeVar("AnyGate", Gate, GrpcGate)
 # A certificate and its key.
 Pair = tuple[Path, Path]
@@ -44,7 +44,8 @@ class Form:
         healthy: seconds before the fault.
         fault: seconds of the fault.
         after: seconds of requests after it.
-        settle: seconds that what waits may take to arrive once the requests have ended.
+        settle: seconds that what waits may take to arrive once the requests have ended, as long
+            as some of it does arrive.
         rate: requests a second.
         records: log records, and spans, a request.
     """
@@ -52,7 +53,7 @@ class Form:
     healthy: float = 4.0
     fault: float = 10.0
     after: float = 2.0
-    settle: float = 60.0
+    settle: float = 240.0
     rate: float = 50.0
     records: int = 10
 
@@ -67,7 +68,7 @@ class Form:
             seconds = float(os.environ.get("OTELBRIDGE_FAULT_SECONDS") or cls.fault)
         if seconds <= cls.fault:
             return cls(fault=seconds, **others)
-        return cls(healthy=20.0, fault=seconds, after=10.0, settle=180.0, **others)
+        return cls(healthy=20.0, fault=seconds, after=10.0, settle=600.0, **others)
 
 
 class Run:
@@ -150,7 +151,7 @@ class Run:
             # What an app left behind is for the next one.
             for server in self.servers:
                 server.start()
-            self._settle(asked, form.settle / 2)
+            self._settle(asked, form.settle)
             for server in self.servers:
                 server.end()
         samples = [sample for server in self.servers for sample in server.samples]

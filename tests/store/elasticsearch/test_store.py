@@ -235,6 +235,24 @@ def test_gauges_are_shown_as_they_are_and_counters_as_rates(store: OpenStore) ->
     assert store.store.metrics("memory", HOUR, service="other") == []
 
 
+def test_the_newest_point_of_every_series_is_given_as_it_was_sent(store: OpenStore) -> None:
+    counter = {"type": "sum", "temporality": 2, "monotonic": True, "start_time": START}
+    store.write(
+        *(point(START + n * MINUTE, "x.sent", 60 * n, **counter) for n in range(3)),
+        point(START + MINUTE, "x.waiting.size", 7),
+        point(START + 90 * MINUTE, "x.sent", 1000, **counter),
+    )
+
+    found = store.store.newest_points(["x.sent", "x.waiting.size", "x.none"], HOUR)
+
+    assert sorted((one.name, one.time, one.value) for one in found) == [
+        ("x.sent", START + 2 * MINUTE, 120),
+        ("x.waiting.size", START + MINUTE, 7),
+    ]
+    assert {one.service for one in found} == {"payments"}
+    assert found[0].attributes == {"a": "b"}
+
+
 def test_histograms_are_shown_by_what_was_observed_between_two_points(store: OpenStore) -> None:
     def observed(minute: int, count: int) -> MetricPoint:
         detail = {"bounds": [10.0, 20.0], "bucket_counts": [0, count, 0]}

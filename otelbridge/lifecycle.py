@@ -27,6 +27,9 @@ Outcome: TypeAlias = Literal["completed", "failed", "crashed", "interrupted", "t
 # A child that lives shorter, as one that only starts another program, is not worth announcing.
 _CHILD_GRACE_SECONDS: Final = 1.0
 
+# The thread has nothing to wait for; so long only on a machine that is very busy.
+_THREAD_SECONDS: Final = 1.0
+
 _LEVELS: Final[dict[str, int]] = {"crashed": logging.CRITICAL, "failed": logging.ERROR}
 
 
@@ -74,7 +77,7 @@ class Life:
         self._generation += 1
         self._wake.set()
         if self._thread is not None:
-            self._thread.join(1.0)
+            self._thread.join(_THREAD_SECONDS)
 
     def resume(self) -> None:
         """Go on, with what gevent has made of threads."""
@@ -111,6 +114,9 @@ class Life:
             self._ended = True
             self._announce_start()
             self._send(schema.PROCESS_END, _LEVELS.get(self._outcome, logging.INFO))
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_THREAD_SECONDS)
 
     def _prepare_process(self, grace: float) -> None:
         self._pid = os.getpid()

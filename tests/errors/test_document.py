@@ -17,7 +17,14 @@ CRASH, FORMS, EXCLUDING, BACKLIGHT = re.findall(
 def run(program: str, folder: Path, receiver: OTLPReceiver | None = None) -> Ended:
     script = folder / "orders.py"
     script.write_text(program)
-    environ = {} if receiver is None else {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http}
+    environ = (
+        {}
+        if receiver is None
+        else {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http,
+            "OTELBRIDGE_SHUTDOWN_TIMEOUT": "30s",
+        }
+    )
     call = f"import runpy, sys; sys.path[0] = {str(folder)!r}; runpy.run_path({str(script)!r})"
     return run_program(call, **environ)
 

@@ -15,7 +15,11 @@ START = "import otelbridge; handle = otelbridge.instrument()\n"
 
 
 def announcing(receiver: OTLPReceiver, heartbeat: str = "30s") -> dict[str, str]:
-    return {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http, "OTELBRIDGE_HEARTBEAT": heartbeat}
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http,
+        "OTELBRIDGE_HEARTBEAT": heartbeat,
+        "OTELBRIDGE_SHUTDOWN_TIMEOUT": "30s",
+    }
 
 
 def life(receiver: OTLPReceiver) -> list[Received]:

@@ -22,11 +22,19 @@ START = "import otelbridge; otelbridge.instrument()"
 NOWHERE = "http://127.0.0.1:9"
 
 
+def sending(receiver: OTLPReceiver) -> dict[str, str]:
+    """Send there, and take the time that takes on a machine that is busy."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http,
+        "OTELBRIDGE_SHUTDOWN_TIMEOUT": "30s",
+    }
+
+
 def both(program: str, receiver: OTLPReceiver, **environ: str) -> Ended:
     """Run a program without us and with us, as a file; it must not notice."""
     program = textwrap.dedent(program)
     without = run_program(program.replace(START, "pass"))
-    with_us = run_program(program, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.http, **environ)
+    with_us = run_program(program, **sending(receiver), **environ)
     assert with_us.code == without.code, with_us.err
     assert with_us.out == without.out
     assert unaddressed(with_us.err) == unaddressed(without.err)
@@ -107,7 +115,7 @@ def test_a_hook_that_fails_is_the_programs_own_affair(otlp_receiver: OTLPReceive
     raise ValueError("x")
     """
     without = run_program(textwrap.dedent(program).replace(START, "pass"))
-    with_us = run_program(program, OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http)
+    with_us = run_program(program, **sending(otlp_receiver))
     assert (with_us.code, with_us.out) == (without.code, without.out)
     assert "Error in sys.excepthook:" in with_us.err
     assert the_error(otlp_receiver, "sys.excepthook").attributes["exception.type"] == "ValueError"
@@ -287,7 +295,7 @@ def test_in_a_process_of_multiprocessing(
         print(worker.exitcode, worker.pid)
     """
     script.write_text(textwrap.dedent(program))
-    ended = run_file(script, OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http)
+    ended = run_file(script, **sending(otlp_receiver))
     code, pid = ended.out.split()
     assert code == "1"
     script.write_text(textwrap.dedent(program).replace(START, "pass"))
@@ -371,7 +379,7 @@ def test_the_error_belongs_to_the_span_in_which_it_was_raised(otlp_receiver: OTL
         with tracer.start_as_current_span("pay"):
             raise ValueError("x")
     """
-    run_program(program, OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http)
+    run_program(program, **sending(otlp_receiver))
     record = the_error(otlp_receiver, "sys.excepthook")
     spans = {span.item.name: span.item for span in otlp_receiver.traces}
     assert record.item.span_id == spans["pay"].span_id
@@ -389,7 +397,7 @@ def test_a_span_that_is_current_gets_an_event(otlp_receiver: OTLPReceiver) -> No
     with trace.get_tracer("shop").start_as_current_span("order"):
         Basket()
     """
-    run_program(program, OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http)
+    run_program(program, **sending(otlp_receiver))
     [span] = otlp_receiver.traces
     [event] = span.item.events
     assert event.name == "exception"
@@ -410,7 +418,7 @@ def test_a_span_that_ends_well_while_an_error_is_handled_is_not_its_span(
             pass
         raise
     """
-    run_program(program, OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http)
+    run_program(program, **sending(otlp_receiver))
     assert the_error(otlp_receiver, "sys.excepthook").item.span_id == b""
 
 
@@ -469,6 +477,54 @@ def test_a_crash_is_delivered_later_where_the_destination_is_away(
     )
     record = otlp_receiver.log("Uncaught ValueError: kept")
     assert record.attributes["otelbridge.uncaught"] is True
+
+
+def test_a_destination_that_stalls_holds_up_no_end_for_long(otlp_receiver: OTLPReceiver) -> None:
+    otlp_receiver.delay = 60.0
+    program = f"""
+    import logging
+    {START}
+    for number in range(20):
+        logging.error("failed", exc_info=ValueError(number))
+    raise ValueError("the last one")
+    """
+    ended = run_program(
+        program,
+        OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http,
+        OTELBRIDGE_SHUTDOWN_TIMEOUT="1s",
+    )
+    assert ended.code == 1
+    assert ended.seconds < 12
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_every_error_of_several_workers_under_one_name(
+    method: str, otlp_receiver: OTLPReceiver, tmp_path: Path
+) -> None:
+    script = tmp_path / "jobs.py"
+    program = f"""
+    import logging, multiprocessing
+    {START}
+    def job(number):
+        for error in range(3):
+            logging.error("failed", exc_info=KeyError(f"{{number}}.{{error}}"))
+        raise ValueError(number)
+    if __name__ == "__main__":
+        context = multiprocessing.get_context("{method}")
+        workers = [context.Process(target=job, args=(number,)) for number in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    """
+    script.write_text(textwrap.dedent(program))
+    ended = run_file(script, OTEL_SERVICE_NAME="jobs", **sending(otlp_receiver))
+    assert ended.code == 0, ended.err
+    messages = [log.attributes["exception.message"] for log in otlp_receiver.logs]
+    logged = [repr(f"{worker}.{error}") for worker in range(4) for error in range(3)]
+    assert sorted(messages) == sorted([*logged, *"0123"])
+    assert {log.resource["service.name"] for log in otlp_receiver.logs} == {"jobs"}
+    assert len({log.resource["process.pid"] for log in otlp_receiver.logs}) == 4
 
 
 def test_switched_off_means_off(otlp_receiver: OTLPReceiver) -> None:

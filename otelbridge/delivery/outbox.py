@@ -10,11 +10,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from otelbridge.delivery.payload import DeliveredSignal, Payload
 from otelbridge.delivery.spool import Entry, PayloadStore, SpoolError
+
+# Of the spool's payloads that are sent together.
+_TOGETHER_BYTES: Final = 2**20
 
 
 @dataclass(slots=True)
@@ -26,6 +30,7 @@ class Item:
         entry: where it is in the spool, if it is there.
         again: whether it was taken from the spool to be sent.
         position: in the journal, of its newest record; 0 if it has none there.
+        more: of the spool's payloads, those that were put behind it to be sent with it.
     """
 
     payload: Payload
@@ -33,6 +38,7 @@ class Item:
     entry: Entry | None = None
     again: bool = False
     position: int = 0
+    more: Sequence[Entry] = ()
 
 
 class Outbox:
@@ -94,29 +100,47 @@ class Outbox:
             if self.spool_records:
                 self.keep()
 
-    def next(self) -> Item | None:
-        """Return the oldest payload, the same one until it is done."""
+    def next(self, together: int) -> Item | None:
+        """Return the oldest payload, the same one until it is done.
+
+        Args:
+            together: how many records may be sent at once; of the spool's payloads, several are
+                put together.
+        """
         with self._lock:
             if self._memory:
                 return self._memory[0]
             entry = None if self._store is None else self._store.next()
-            return None if entry is None else Item(entry.payload, 0.0, entry, again=True)
+            if entry is None or self._store is None:
+                return None
+            first = entry.payload
+            more = self._store.more(together - first.count, _TOGETHER_BYTES - len(first.body))
+            if not more:
+                return Item(first, 0.0, entry, again=True)
+            payload = Payload(
+                first.signal,
+                first.count + sum(each.payload.count for each in more),
+                b"".join((first.body, *(each.payload.body for each in more))),
+                first.sequence,
+            )
+            return Item(payload, 0.0, entry, again=True, more=more)
 
-    def done(self, item: Item) -> bool:
+    def done(self, item: Item) -> int:
         """Forget a payload.
 
         Returns:
-            Whether it was still here; otherwise it has been counted as dropped.
+            How many records of it were still here; the others have been counted as dropped.
         """
         with self._lock:
             if item.position:
                 self._safe(item.position)
             if item.entry is not None:
-                return self._store is not None and self._store.done(item.entry)
+                store, entries = self._store, [item.entry, *item.more]
+                return sum(entry.payload.count for entry in entries if store and store.done(entry))
             if self._memory and self._memory[0] is item:
                 self._memory.popleft()
-                return True
-            return False
+                return item.payload.count
+            return 0
 
     def overdue(self) -> float | None:
         """Return the seconds until something is too old to be in memory only.

@@ -94,6 +94,7 @@ class Delivery:
             lambda: open_store(self._drop), delay, counters.spool, self._note_safe
         )
         self._unsaid = 0
+        self._together = 1
         self._hurry = self._asked = self._closed = False
         self._pid = os.getpid()
         self._life = _Life()
@@ -376,7 +377,7 @@ class Delivery:
         Returns:
             The destination's answer if that is to be sent again, else ``None``.
         """
-        item = self._outbox.next()
+        item = self._outbox.next(self._together)
         if item is None:
             return None
         answer = self.destination.deliver(item.payload)
@@ -384,6 +385,7 @@ class Delivery:
             # The end, or a fork, came first; what was sent is in the spool and recognised there.
             return None
         if answer.later:
+            self._together = 1
             self._outbox.keep()
             self.destination.waiting(answer)
             return answer
@@ -391,8 +393,10 @@ class Delivery:
         return None
 
     def _settle(self, item: Item, answer: Answer) -> None:
-        if self._outbox.done(item):
-            count = item.payload.count
+        # As much again with the next, so that one who is slow is not asked for too much at once.
+        self._together = min(self._batch_size, max(self._together, 2 * item.payload.count))
+        count = self._outbox.done(item)
+        if count:
             dropped = min(answer.dropped, count)
             self.counters.settle(count - dropped, dropped, answer.cause, again=item.again)
             if dropped:

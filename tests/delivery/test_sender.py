@@ -111,6 +111,22 @@ def test_a_destination_that_is_down_gets_everything_in_order_when_it_is_back(
     assert (counts.sent, counts.resent, counts.waiting) == (50, 50, 0)
 
 
+def test_what_waited_is_sent_together_beginning_with_a_little(destination: Any, line: Any) -> None:
+    destination.answer = lambda batch: LATER
+    delivery = line.to(destination, delay=0.01, batch_size=64)
+    for number in range(200):
+        delivery.put(number)
+        eventually(lambda: delivery.snapshot().queue_bytes == 0)
+    eventually(lambda: delivery.snapshot().spool_records == 200)
+    destination.answer = lambda batch: Answer()
+    assert delivery.flush(10)
+    assert destination.records == list(range(200))
+    sizes = [len(batch) for batch in destination.taken]
+    assert sizes[:4] == [1, 2, 4, 8]
+    assert max(sizes) == 64
+    assert len(sizes) <= 12
+
+
 def test_what_is_left_at_the_end_is_sent_by_the_next_process(destination: Any, line: Any) -> None:
     destination.answer = lambda batch: LATER
     first = line.to(destination, delay=0.01)

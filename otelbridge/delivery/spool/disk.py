@@ -131,6 +131,20 @@ class Spool:
                     )
             return self._shown
 
+    def more(self, count: int, size: int) -> list[Entry]:
+        """Return payloads that follow the one :meth:`next` returned, and may be sent with it."""
+        with self._locked():
+            segment = None if self._shown is None else self._segments.get(self._shown.place)
+            if segment is None:
+                return []
+            try:
+                found = segment.following(count, size)
+            except OSError:
+                return []  # met again by next()
+            return [
+                Entry(each.payload, _key(segment), each.header.offset, kept=True) for each in found
+            ]
+
     def done(self, entry: Entry) -> bool:
         """Forget a payload; a segment goes with its last one."""
         with self._locked():

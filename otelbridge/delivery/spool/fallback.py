@@ -91,6 +91,12 @@ class FallbackSpool:
                         return entry
             return self._memory.next()
 
+    def more(self, count: int, size: int) -> list[Entry]:
+        """Return payloads that follow the one :meth:`next` returned, where that is on disk."""
+        with self._locked():
+            # What is in memory may be moved to the disk while it is being sent.
+            return [] if self._memory.showing else self._disk.more(count, size)
+
     def done(self, entry: Entry) -> bool:
         """Forget a payload."""
         with self._locked():

@@ -74,6 +74,22 @@ class MemorySpool:
                 self._shown = next(iter(self._waiting), 0)
             return self._waiting.get(self._shown)
 
+    def more(self, count: int, size: int) -> list[Entry]:
+        """Return payloads that follow the one :meth:`next` returned."""
+        found: list[Entry] = []
+        with self._lock:
+            if self._shown not in self._waiting:
+                return found
+            for number, entry in self._waiting.items():
+                if number == self._shown:
+                    continue
+                count -= entry.payload.count
+                size -= len(entry.payload.body)
+                if count < 0 or size < 0:
+                    break
+                found.append(entry)
+        return found
+
     def done(self, entry: Entry) -> bool:
         """Forget a payload."""
         with self._lock:

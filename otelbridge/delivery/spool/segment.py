@@ -137,6 +137,34 @@ class Segment:
             self._cursor = header.end
         return None
 
+    def following(self, count: int, size: int) -> list[Found]:
+        """Return payloads that wait behind the one :meth:`next` returned, up to a damaged one.
+
+        Args:
+            count: how many records at most.
+            size: how many bytes at most.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        found: list[Found] = []
+        offset = self._cursor
+        while offset < self.size and count > 0:
+            header = read_header(self._read, offset, self._seed)
+            if header is None:
+                break
+            if offset > self._cursor and not header.done and offset not in self._unmarked:
+                payload = read_payload(self._read, header, self._seed)
+                if payload is None:
+                    break
+                count -= payload.count
+                size -= len(payload.body)
+                if count < 0 or size < 0:
+                    break
+                found.append(Found(header, payload))
+            offset = header.end
+        return found
+
     def mark_done(self, offset: int, payload: Payload) -> bool:
         """Note that a payload need not be sent any more.
 

@@ -73,6 +73,17 @@ class PayloadStore(Protocol):
         What was returned does not make room for others.
         """
 
+    def more(self, count: int, size: int) -> list[Entry]:
+        """Return payloads that follow the one :meth:`next` returned, to be sent with it.
+
+        Args:
+            count: how many records at most.
+            size: how many bytes at most.
+
+        Returns:
+            Perhaps fewer than there are; for each :meth:`done` is called as for that one.
+        """
+
     def done(self, entry: Entry) -> bool:
         """Forget a payload, which was sent or given up.
 

@@ -111,7 +111,8 @@ class Courier:
         self.outbox.close()
         if left:
             kept = "lost" if isinstance(self.outbox, MemoryOutbox) else "kept and sent next time"
-            _logger.warning("%d messages could not be sent before the end: %s", left, kept)
+            what = "1 message" if left == 1 else f"{left:,} messages"
+            _logger.warning("%s could not be sent before the end: %s", what, kept)
         return not left
 
     def start_afresh(self) -> None:

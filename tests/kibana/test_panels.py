@@ -1,4 +1,8 @@
-"""What every panel asks of Elasticsearch is what a count of the documents themselves says."""
+"""What every panel asks of Elasticsearch is what a count of the documents themselves says.
+
+``pytest tests/kibana/test_panels.py -s -k shows`` prints of every panel what it asks, and the first
+of its rows beside what they must be.
+"""
 
 from __future__ import annotations
 
@@ -136,6 +140,12 @@ def test_a_panel_shows_what_was_sent(stored: Shop, panel: Panel):
     sent = expected(panel, stored.sources(panel.data_view))
     assert sent, "nothing was sent that this panel could show"
     limited = top(panel, sent)
+    print(f"\n{panel.dashboard} / {panel.title}: {panel.data_view}, {panel.kql or 'everything'}")
+    for key in list(shown)[:2]:
+        for id, column in panel.metrics:
+            wanted = said(column, sent[key][id])
+            print(f"    {column['label']} {key or ''}: expected {wanted}, got {shown[key][id]}")
+    print(f"    rows: expected {len(limited)}, got {len(shown)}")
     assert len(shown) == len(limited)
     for key, values in shown.items():
         for id, column in panel.metrics:
@@ -233,6 +243,20 @@ def top(panel: Panel, sent: dict[tuple[Any, ...], dict[str, Any]]) -> list[Any]:
     by = params["orderBy"]["columnId"]
     of = {"count": len, "max": max}[panel.columns[by]["operationType"]]
     return sorted((of(values[by]) for values in sent.values()), reverse=True)[: params["size"]]
+
+
+def said(column: dict[str, Any], values: list[Any]) -> str:
+    """The value that a metric must have, for reading."""
+    operation = column["operationType"]
+    if operation == "average":
+        return f"{sum(values) / len(values):g}"
+    plain = {"count": len, "max": max, "min": min, "sum": sum}
+    if operation in plain:
+        return f"{plain[operation](values)}"
+    if operation == "unique_count":
+        return f"{len(set(values))}"
+    place = int(column["params"].get("percentile", 50) / 100 * (len(values) - 1))
+    return f"about {sorted(values)[place]}"
 
 
 def assert_measured(column: dict[str, Any], shown: Any, values: list[Any]) -> None:

@@ -40,6 +40,9 @@ class Spool:
     Every process has segments of its own in the folder and reads no other's, until that has ended
     and somebody takes them over. Nothing is opened or made before there is a payload to keep or
     something to take over.
+
+    Attributes:
+        left: why something could not be taken over when that was last tried; empty if all was.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int, sync: str, dropped: Dropped) -> None:
@@ -67,6 +70,7 @@ class Spool:
         self._others_bytes = 0
         self._owners = 1
         self._unreported = 0
+        self.left = ""
         self._losses: dict[str, int] = {}
 
     @property
@@ -168,13 +172,13 @@ class Spool:
         """
         with self._locked():
             try:
-                adopted = self._unreported + self._adopt_all()
-                self._unreported = 0
+                self._adopt_all()
                 if self._own_lock is not None:
                     self._hold()
                 self._make_room(0)
             except OSError as error:
                 raise self._error(error) from error
+            adopted, self._unreported = self._unreported, 0
             return adopted
 
     def close(self) -> None:
@@ -303,7 +307,7 @@ class Spool:
         if self._size() + self._others_bytes + needed <= self._max_bytes:
             return
         # First what nobody owns any more: it is older.
-        self._unreported += self._adopt_all()
+        self._adopt_all()
         # Who is within its share leaves it to the others to make room.
         limit = max(self._max_bytes - self._others_bytes, self._max_bytes // self._owners, needed)
         while self._segments and self._size() + needed > limit:
@@ -311,18 +315,19 @@ class Spool:
 
     # --- what others left -----------------------------------------------------------------------
 
-    def _adopt_all(self) -> int:
+    def _adopt_all(self) -> None:
         """Take over what nobody owns any more, and measure what others own."""
         if self._own_lock is not None:
             self._own_lock.beat()
-        listing = list_folder(self._folder)
-        adopted = 0
-        for owner in sorted(listing.owners - {self._owner}):
-            # Another user's is not for this process to send.
-            with contextlib.suppress(PermissionError):
-                adopted += self._adopt_owner(owner)
+        self.left = ""
+        for owner in sorted(list_folder(self._folder).owners - {self._owner}):
+            try:
+                self._adopt_owner(owner)
+            except OSError as error:  # noqa: PERF203 - one that fails must not keep the others
+                # Another user's is not for this process to send.
+                if not isinstance(error, PermissionError):
+                    self.left = f"cannot take over what waits in {self._folder}: {error.strerror}"
         self._measure_others()
-        return adopted
 
     def _measure_others(self) -> None:
         sizes = list_folder(self._folder).sizes
@@ -330,11 +335,10 @@ class Spool:
         self._others_bytes = sum(others)
         self._owners = 1 + len(others)
 
-    def _adopt_owner(self, owner: str) -> int:
+    def _adopt_owner(self, owner: str) -> None:
         lock = take_lock(lock_path(self._folder, owner))
         if lock is None:
-            return 0
-        adopted = 0
+            return
         try:
             # Listed now that nobody adds to it.
             listing = list_folder(self._folder)
@@ -344,27 +348,25 @@ class Spool:
                 segment.measure()
                 segment.rename(replace(name, owner=self._owner))
                 self._segments[_key(segment)] = segment
-                adopted += segment.waiting
+                self._unreported += segment.waiting
             self._segments = dict(sorted(self._segments.items()))
             if owner in listing.journals:
-                adopted += self._adopt_journal(owner)
+                self._adopt_journal(owner)
         except BaseException:
             lock.let_go()
             raise
         lock.remove()
-        return adopted
 
-    def _adopt_journal(self, owner: str) -> int:
+    def _adopt_journal(self, owner: str) -> None:
         """Write behind everything else what a killed process had not come to write."""
         path = journal_path(self._folder, owner)
         signal, records = read_journal(path, int(owner.rpartition("-")[2], 16))
         if records:
             self._begin_segment()
         for sequence, bodies in enumerate(_batches(records)):
-            payload = Payload(signal, len(bodies), b"".join(bodies), sequence)
-            self._write(payload)
+            self._write(Payload(signal, len(bodies), b"".join(bodies), sequence))
+            self._unreported += len(bodies)
         path.unlink()
-        return len(records)
 
 
 def _batches(records: list[bytes]) -> Iterator[list[bytes]]:

@@ -53,7 +53,11 @@ class FallbackSpool:
         self._dropped = dropped
         self._trouble = trouble
         self._retry_seconds = retry_seconds
-        self._forget()
+        self._lock = threading.Lock()
+        self._failed = self._left = ""
+        self._retry_at = 0.0
+        self._lines: list[str] = []
+        self._losses: list[tuple[int, str]] = []
 
     @property
     def records(self) -> int:
@@ -109,6 +113,9 @@ class FallbackSpool:
             if time.monotonic() >= self._retry_at:
                 with self._watching():
                     adopted = self._disk.adopt()
+                    if self._disk.left and self._disk.left != self._left:
+                        self._lines.append(self._disk.left)
+                    self._left = self._disk.left
                     self._move()
             return adopted
 
@@ -124,14 +131,10 @@ class FallbackSpool:
         """Forget what belongs to the parent process, in the child after a fork."""
         self._disk.start_afresh()
         self._memory.start_afresh()
-        self._forget()
-
-    def _forget(self) -> None:
         self._lock = threading.Lock()
-        self._failed = ""
+        self._failed = self._left = ""
         self._retry_at = 0.0
-        self._lines: list[str] = []
-        self._losses: list[tuple[int, str]] = []
+        self._lines, self._losses = [], []
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

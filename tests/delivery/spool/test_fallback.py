@@ -142,6 +142,24 @@ def test_order_is_kept_over_a_disk_that_comes_and_goes(place):
     assert not place.losses
 
 
+def test_one_thing_that_cannot_be_taken_over_is_one_line_and_nothing_more(place):
+    dead = [spool_in(place.folder) for _ in range(3)]
+    for number, each in enumerate(dead):
+        each.append(numbered(number))
+    for each in dead:
+        each.close()
+    middle = sorted(place.folder.iterdir())[1]
+    middle.unlink()
+    middle.mkdir()
+
+    spool = place.spool(retry_seconds=1_000)
+    assert spool.adopt() == 2
+    assert spool.adopt() == 0
+    assert place.lines == [f"cannot take over what waits in {place.folder}: Is a directory"]
+    assert spool.append(numbered(3)).kept
+    assert send_all(spool) == [0, 2, 3]
+
+
 def test_a_disk_that_failed_is_left_alone_for_a_while(place):
     place.break_it()
     spool = place.spool(retry_seconds=1_000)

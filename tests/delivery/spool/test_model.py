@@ -92,6 +92,8 @@ class Processes(RuleBasedStateMachine):
     @rule(place=PLACES)
     def crash(self, place):
         process = self.living[place]
+        # What it was sending while the segment that held it made room is in memory only.
+        self.lost += process.spool.records - process.spool.kept
         # What the system does with its files and locks at its end.
         process.spool.start_afresh()
         self.replace(place)

@@ -200,6 +200,8 @@ def test_what_others_left_in_a_read_only_folder_is_left_to_others(public_folder,
         _, sent, _, lines, _ = json.loads(program.line())
         program.end()
 
+    if mode == "mounted":
+        assert lines.pop(0).startswith(f"cannot take over what waits in {folder}: Read-only")
     assert len(lines) == 1
     assert sent[-1] == 99
     folder.chmod(0o700)

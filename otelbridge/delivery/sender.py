@@ -7,6 +7,7 @@ a sending hangs.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
     from otelbridge.delivery.spool import Dropped, PayloadStore
     from otelbridge.sinks.destination import Destination
 
+_logger = logging.getLogger(__name__)
+
 DEFAULT_BATCH_SIZE: Final = 512
 # How often the spool is searched for what processes left that have ended.
 ADOPT_SECONDS: Final = 5.0
 # What encoding and writing the last records may take beyond the time allowed for sending them.
 _KEEP_SECONDS: Final = 1.0
+# After a fault that nobody thought of, so that it does not fill the program's log.
+_FAULT_SECONDS: Final = 10.0
 
 
 class _Life:
@@ -239,8 +244,10 @@ class Delivery:
         # Said first: a signal handler or a destructor that logs may come by meanwhile.
         life.started = True
         name = f"otelbridge-{self.signal}"
-        for run, suffix in ((self._gather, ""), (self._send, "-sender")):
-            thread = threading.Thread(target=run, args=(life,), name=name + suffix, daemon=True)
+        for work, suffix in ((self._gather, ""), (self._send, "-sender")):
+            thread = threading.Thread(
+                target=self._run, args=(work, life), name=name + suffix, daemon=True
+            )
             try:
                 thread.start()
             except RuntimeError:
@@ -249,28 +256,42 @@ class Delivery:
                 return
             life.threads.append(thread)
 
+    def _run(self, work: Callable[[_Life], None], life: _Life) -> None:
+        """Work until the end, also where something fails that nobody thought of."""
+        with suppress_instrumentation():
+            while not life.over and not self._has_worked(work, life):
+                with life.changed:
+                    life.changed.wait_for(lambda: life.over, _FAULT_SECONDS)
+
+    def _has_worked(self, work: Callable[[_Life], None], life: _Life) -> bool:
+        try:
+            work(life)
+        except Exception:
+            _logger.exception("delivery goes on after a fault")
+            return False
+        return True
+
     def _gather(self, life: _Life) -> None:
         """Encode what is queued, every flush interval."""
-        with suppress_instrumentation():
-            while self._wait_for_records(life):
-                with life.changed:
-                    batch = [] if life.over else self._queue.take(self._batch_size)
-                    position = self._queue.position
-                    unsaid, self._unsaid = self._unsaid, 0
-                self._hand_over(batch, position)
-                overdue = self._outbox.overdue()
-                if overdue is not None and overdue <= 0:
-                    self._outbox.keep()
-                if unsaid:
-                    self.destination.dropped(unsaid, answers.QUEUE_FULL)
-                if self._journal is not None:
-                    self._journal.say_trouble()
-                with life.changed:
-                    life.offered = True
-                    life.changed.notify_all()
+        while self._wait_for_records(life):
             with life.changed:
-                life.gathered = True
+                batch = [] if life.over else self._queue.take(self._batch_size)
+                position = self._queue.position
+                unsaid, self._unsaid = self._unsaid, 0
+            self._hand_over(batch, position)
+            overdue = self._outbox.overdue()
+            if overdue is not None and overdue <= 0:
+                self._outbox.keep()
+            if unsaid:
+                self.destination.dropped(unsaid, answers.QUEUE_FULL)
+            if self._journal is not None:
+                self._journal.say_trouble()
+            with life.changed:
+                life.offered = True
                 life.changed.notify_all()
+        with life.changed:
+            life.gathered = True
+            life.changed.notify_all()
 
     def _wait_for_records(self, life: _Life) -> bool:
         """Wait for a batch or an overdue payload; returns whether to go on."""
@@ -298,28 +319,27 @@ class Delivery:
         """Send what is encoded, and what is in the spool."""
         backoff = Backoff()
         adopt = 0.0
-        with suppress_instrumentation():
-            while not life.over:
-                if time.monotonic() >= adopt:
-                    self.counters.adopt(self._outbox.adopt())
-                    adopt = time.monotonic() + ADOPT_SECONDS
-                gathered = life.gathered
-                if self._outbox.is_empty:
-                    if gathered:
-                        return
-                    with life.changed:
-                        if not (life.offered or life.over or life.gathered):
-                            life.changed.wait(max(0.0, adopt - time.monotonic()))
-                        life.offered = False
-                    continue
-                answer = self._send_next(life)
-                if answer is None:
-                    backoff.reset()
-                elif self._closed:
-                    # What is in the spool is for the next process.
+        while not life.over:
+            if time.monotonic() >= adopt:
+                self.counters.adopt(self._outbox.adopt())
+                adopt = time.monotonic() + ADOPT_SECONDS
+            gathered = life.gathered
+            if self._outbox.is_empty:
+                if gathered:
                     return
-                else:
-                    self._pause(life, backoff.next(answer.pause), answer.pause is None)
+                with life.changed:
+                    if not (life.offered or life.over or life.gathered):
+                        life.changed.wait(max(0.0, adopt - time.monotonic()))
+                    life.offered = False
+                continue
+            answer = self._send_next(life)
+            if answer is None:
+                backoff.reset()
+            elif self._closed:
+                # What is in the spool is for the next process.
+                return
+            else:
+                self._pause(life, backoff.next(answer.pause), answer.pause is None)
 
     def _pause(self, life: _Life, seconds: float, may_hurry: bool) -> None:
         """Wait before the next attempt; a flush cuts it short if the destination did not ask."""
@@ -380,7 +400,11 @@ class Delivery:
         item = self._outbox.next(self._together)
         if item is None:
             return None
-        answer = self.destination.deliver(item.payload)
+        try:
+            answer = self.destination.deliver(item.payload)
+        except Exception as error:
+            # A fault of ours or of a library must not end the thread: what follows may be sent.
+            answer = Answer(later=True, reason=f"{type(error).__name__}: {error}")
         if life is not None and life.over:
             # The end, or a fork, came first; what was sent is in the spool and recognised there.
             return None

@@ -89,6 +89,7 @@ class ElasticsearchDestination(Destination):
         self._settings = settings
         self._namespace = settings.elasticsearch_namespace
         self._next_report = 0.0
+        self._unsaid: list[Refusal] = []
 
     def _encode(self, records: Any) -> bytes:
         """Write the lines of a bulk request.
@@ -99,6 +100,15 @@ class ElasticsearchDestination(Destination):
             return logs_body(log_records(records), self._namespace)
         return spans_body(spans(records), self._namespace)
 
+    def send(self, body: bytes, count: int) -> Answer:
+        """Send records, on the thread that calls; see :meth:`Destination.send`."""
+        answer = super().send(body, count)
+        refusals, self._unsaid = self._unsaid, []
+        if refusals:
+            # Not before: what is logged while sending is kept from the program's log.
+            self._report_refused(refusals)
+        return answer
+
     def start_afresh(self) -> None:
         """Forget what belongs to the parent process, in the child after a fork."""
         super().start_afresh()
@@ -108,7 +118,7 @@ class ElasticsearchDestination(Destination):
         outcome = self._write(connection, documents_of(body))
         if outcome.refused:
             self.refused += len(outcome.refused)
-            self._report_refused(outcome.refused)
+            self._unsaid += outcome.refused
         if outcome.error is not None:
             # What was stored is recognised when it comes again.
             reason = str(outcome.error).removeprefix(self.endpoint).lstrip(": ")

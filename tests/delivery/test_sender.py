@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -127,6 +128,23 @@ def test_what_waited_is_sent_together_beginning_with_a_little(destination: Any, 
     assert len(sizes) <= 12
 
 
+def test_a_destination_that_asks_for_a_pause_gets_it_also_while_flushing(
+    destination: Any, line: Any
+) -> None:
+    times: list[float] = []
+
+    def busy_once(batch: list[Any]) -> Answer:
+        times.append(time.monotonic())
+        return Answer(later=True, pause=0.6, reason="busy") if len(times) == 1 else Answer()
+
+    destination.answer = busy_once
+    delivery = line.to(destination, delay=0.01)
+    delivery.put(1)
+    assert not delivery.flush(0.1)
+    assert delivery.flush(10)
+    assert times[1] - times[0] >= 0.6
+
+
 def test_what_is_left_at_the_end_is_sent_by_the_next_process(destination: Any, line: Any) -> None:
     destination.answer = lambda batch: LATER
     first = line.to(destination, delay=0.01)
@@ -207,6 +225,22 @@ def test_what_the_destination_will_never_take_is_counted_by_its_cause(
     counts = delivery.snapshot()
     assert (counts.sent, counts.dropped, counts.waiting) == (3, {cause: 2}, 0)
     assert destination.said == ["dropped 2: because"]
+
+
+def test_a_fault_while_sending_is_a_reason_to_try_again(destination: Any, line: Any) -> None:
+    faults = [ValueError("broken"), MemoryError()]
+
+    def faulty(batch: list[Any]) -> Answer:
+        if faults:
+            raise faults.pop()
+        return Answer()
+
+    destination.answer = faulty
+    delivery = line.to(destination, delay=0.01)
+    delivery.put(1)
+    assert delivery.flush(10)
+    assert destination.records == [1]
+    assert destination.said == ["waiting: MemoryError: ", "waiting: ValueError: broken"]
 
 
 def test_records_of_many_threads_arrive_once(destination: Any, line: Any) -> None:

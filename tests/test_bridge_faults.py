@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -45,12 +46,20 @@ def post(bridge, content: bytes, path: str = "/v1/logs") -> httpx.Response:
     return httpx.post(bridge.url("http", path), content=content, headers=HEADERS, timeout=30)
 
 
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait for what no event announces."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def stored_bodies(path) -> Counter[str]:
     with closing(sqlite3.connect(path)) as connection:
         return Counter(row[0] for row in connection.execute("SELECT body FROM logs"))
 
 
-@pytest.mark.parametrize("after", [0.3, 1.1])
+@pytest.mark.parametrize("after", [10, 70])
 def test_everything_acknowledged_is_there_once_after_kill_9_amid_writing(tmp_path, after):
     """Two senders over HTTP and one over gRPC go on, sending again what was not acknowledged."""
     folder = tmp_path / "store"
@@ -83,13 +92,14 @@ def test_everything_acknowledged_is_there_once_after_kill_9_amid_writing(tmp_pat
             acknowledged[first] = bridges
 
     threads = [
-        threading.Thread(target=send, args=(how,)) for how in (over_http, over_http, over_grpc)
+        threading.Thread(target=send, args=(how,), daemon=True)
+        for how in (over_http, over_http, over_grpc)
     ]
     bridges = 1
     with running(folder, ports=ports) as bridge:
         for thread in threads:
             thread.start()
-        time.sleep(after)
+        wait_until(lambda: len(acknowledged) >= after)
         bridge.kill()
         before = set(acknowledged)
         kept = stored_bodies(folder / "bridge.db")
@@ -97,14 +107,11 @@ def test_everything_acknowledged_is_there_once_after_kill_9_amid_writing(tmp_pat
         assert all(kept[f"number-{n}"] == 1 for n in range(first, first + TOGETHER))
     with running(folder, ports=ports):
         bridges = 2
-        deadline = time.monotonic() + 20
-        while len(set(acknowledged) - before) < 30:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: len(set(acknowledged) - before) >= 30)
         ended.set()
         for thread in threads:
             thread.join()
-    assert len(before) > 5
+    assert len(before) >= after
     found = stored_bodies(folder / "bridge.db")
     assert found == Counter(
         f"number-{n}" for first in acknowledged for n in range(first, first + TOGETHER)
@@ -195,7 +202,10 @@ def test_requests_that_find_no_room_to_wait_are_refused_at_once_with_a_hint(tmp_
             if "too many requests are waiting" in Status.FromString(answer.content).message
         ]
         assert 0 < len(at_once) < 12
-        assert min(at_once) < 1.5
+        # The others waited for the file, two seconds at least.
+        assert min(at_once) < min(
+            when - begun for answer, when in answers if "locked" in answer.text
+        )
         assert post(bridge, numbered(100)).status_code == 200
     found = stored_bodies(folder / "bridge.db")
     assert sum(found.values()) == 2 * TOGETHER
@@ -211,13 +221,10 @@ def test_a_damaged_file_does_not_keep_the_bridge_from_starting(tmp_path):
     with running(folder) as bridge:
         assert post(bridge, numbered(1000)).status_code == 200
         client = httpx.Client(base_url=bridge.url("web"), timeout=30)
-        deadline = time.monotonic() + 20
-        while (
-            client.get("/logs.json", params={"range": "1h", "limit": 1}).json()["total"]
-            < 500 + TOGETHER
-        ):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        asked = {"range": "1h", "limit": 1}
+        wait_until(lambda: client.get("/logs.json", params=asked).json()["total"] >= 500 + TOGETHER)
+        # Said after the last of them was committed.
+        wait_until(lambda: len(bridge.said()) > 1)
         damaged, brought = bridge.said()
     (aside,) = folder.glob("bridge.db.damaged-*[0-9Z]")
     assert "damaged" in damaged

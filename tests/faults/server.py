@@ -94,7 +94,7 @@ class Server:
     def start(self) -> None:
         """Start it, or start it again, and wait until it answers."""
         command = [*self._setup.command, f"--bind=127.0.0.1:{self.port}", "--workers=2"]
-        command += ["--graceful-timeout=10", "--log-level=warning", "--backlog=2048"]
+        command += ["--graceful-timeout=30", "--log-level=warning", "--backlog=2048"]
         command += [*self._options, "drilled:app"]
         with self.log.open("ab") as output:
             self.process = processes.start(

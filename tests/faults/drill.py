@@ -141,7 +141,7 @@ class Run:
         load.send_signal(signal.SIGTERM)
         load.wait(60)
 
-        asked = Asked(form.records)
+        asked = Asked(form.records, self.drill.services)
         asked.read(answers)
         self._settle(asked, form.settle)
         self._hear(asked)

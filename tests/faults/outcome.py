@@ -37,10 +37,12 @@ class Asked:
 
     Attributes:
         records: numbers a request.
+        services: names of the apps' services, which requests go to in turn.
         delivery: what each process counted of its own deliveries when it was last asked.
     """
 
     records: int
+    services: tuple[str, ...] = ("drilled",)
     requests: list[Request] = field(default_factory=list)
     delivery: dict[int, Any] = field(default_factory=dict)
 
@@ -62,6 +64,10 @@ class Asked:
             for way in ways or ()
             if way["signal"] == name
         )
+
+    def service(self, number: int) -> str:
+        """Name the service whose app was asked for a number."""
+        return self.services[number // self.records % len(self.services)]
 
     def uncounted(self) -> list[Any]:
         """List the counts that do not say what became of every record."""
@@ -102,6 +108,7 @@ class Fate:
         lost: numbers sent and not found, with their requests.
         twice: how many records are there besides the first of their number.
         strange: numbers found that nobody asked for.
+        misplaced: records that are said to be another service's.
         late: records that arrived after one that the same process made later.
     """
 
@@ -110,6 +117,7 @@ class Fate:
     lost: dict[int, Request]
     twice: int
     strange: int
+    misplaced: int
     late: int
 
     def unexcused(self, killed: Sequence[tuple[float, int]], seconds: float) -> dict[int, Request]:
@@ -133,9 +141,11 @@ class Fate:
 def compare(asked: Asked, stored: Iterable[Stored]) -> Fate:
     """Compare every number sent with every number stored."""
     counts: Counter[int] = Counter()
+    misplaced = 0
     by_process: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for record in stored:
         counts[record.number] += 1
+        misplaced += record.service != asked.service(record.number)
         if record.pid is not None and record.order is not None:
             by_process[record.pid].append((record.arrival, record.order))
     sent, unanswered = asked.numbers(answered=True), asked.numbers(answered=False)
@@ -145,6 +155,7 @@ def compare(asked: Asked, stored: Iterable[Stored]) -> Fate:
         lost={number: request for number, request in sent.items() if number not in counts},
         twice=sum(counts.values()) - len(counts),
         strange=sum(number not in sent and number not in unanswered for number in counts),
+        misplaced=misplaced,
         late=sum(_late(records) for records in by_process.values()),
     )
 

@@ -48,6 +48,7 @@ def _expect_all(drill: Drill, outcome: Outcome, signal: Signal) -> None:
     what = f"{signal}: {outcome.line()}\n{outcome.said}"
     assert fate.twice == 0, what
     assert fate.strange == 0, what
+    assert fate.misplaced == 0, what
     if drill.ordered:
         assert fate.late == 0, what
     killed = () if drill.journal else outcome.killed

@@ -17,6 +17,8 @@ from otelbridge.store.elasticsearch.server import DESCENDING, MOST_HITS, Server
 from otelbridge.store.protocol import Arrivals
 
 _MOST_INDICES: Final = 1_000
+# Requests under way at once hold about so many documents.
+_LOOKED_AT_AGAIN: Final = 2_000
 
 
 class Arriving:
@@ -24,14 +26,14 @@ class Arriving:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._seen: dict[Type, dict[str, int]] = {}
+        self._seen: dict[Type, dict[str, _Seen]] = {}
 
     def look(self) -> Arrivals | None:
         """What has come since the last look; ``None`` for nothing, and the first time."""
         logs = self._ids("logs", LOGS)
         spans = self._ids("traces", EVERYTHING)
         points = self._advance("metrics")
-        count = sum(last - first for first, last in points.values())
+        count = sum(seen.last - seen.before for seen in points.values())
         if not logs and not spans and not count:
             return None
         return Arrivals(logs, spans, count)
@@ -41,8 +43,13 @@ class Arriving:
         if not new:
             return []
         above = any_of(
-            all_of([one_of("_index", [index]), {"range": {"_seq_no": {"gt": first, "lte": last}}}])
-            for index, (first, last) in new.items()
+            all_of(
+                [
+                    one_of("_index", [index]),
+                    {"range": {"_seq_no": {"gt": seen.floor, "lte": seen.last}}},
+                ]
+            )
+            for index, seen in new.items()
         )
         found = self._server.search(
             type,
@@ -52,10 +59,12 @@ class Arriving:
             source=False,
             track_total_hits=False,
         )
-        return sorted(id_of(hit) for hit in found["hits"]["hits"])
+        return sorted(
+            id_of(hit) for hit in found["hits"]["hits"] if new[hit["_index"]].is_new(hit["sort"][1])
+        )
 
-    def _advance(self, type: Type) -> dict[str, tuple[int, int]]:
-        """Of each index with something new the number seen last, and the largest now."""
+    def _advance(self, type: Type) -> dict[str, _Seen]:
+        """The indices with something new."""
         answer = self._server.search(
             type,
             EVERYTHING,
@@ -70,11 +79,50 @@ class Arriving:
         )
         buckets = answer.get("aggregations", {"indices": {"buckets": []}})["indices"]["buckets"]
         now = {bucket["key"]: int(bucket["last"]["value"]) for bucket in buckets}
-        seen, self._seen[type] = self._seen.get(type), now
-        if seen is None:
+        known = self._seen.get(type)
+        if known is None:
+            self._seen[type] = {index: _Seen(last) for index, last in now.items()}
             return {}
+        for index in known.keys() - now.keys():
+            del known[index]
         return {
-            index: (seen.get(index, -1), last)
+            index: seen
             for index, last in now.items()
-            if last > seen.get(index, -1)
+            if (seen := known.setdefault(index, _Seen(-1))).advance(last)
         }
+
+
+class _Seen:
+    """How far one index has been read.
+
+    Numbers are given before documents are indexed, by several threads: one may be found before
+    another with a smaller number. So the last ones are looked at again.
+
+    Attributes:
+        floor: what is not above it has been told.
+        before: the largest number of the look before.
+        last: the largest number now.
+    """
+
+    def __init__(self, last: int) -> None:
+        self.floor = self.before = self.last = last
+        self._told: set[int] = set()
+        self._again = False
+
+    def advance(self, last: int) -> bool:
+        """Go on to a number; returns whether there may be something new."""
+        again, self._again = self._again, last > self.last
+        if last <= self.last:
+            self.before = self.last
+            return again
+        self.floor = max(self.floor, self.last - _LOOKED_AT_AGAIN)
+        self._told = {number for number in self._told if number > self.floor}
+        self.before, self.last = self.last, last
+        return True
+
+    def is_new(self, number: int) -> bool:
+        """Whether a number has not been told yet; it has been from now on."""
+        if number in self._told:
+            return False
+        self._told.add(number)
+        return True

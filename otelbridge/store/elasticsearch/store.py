@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from otelbridge.elasticsearch import names
-from otelbridge.elasticsearch.bulk import write_documents
+from otelbridge.elasticsearch.bulk import AnyDocument, write_documents
+from otelbridge.elasticsearch.bulk_body import documents_of, logs_body, spans_body
 from otelbridge.elasticsearch.client import ElasticsearchError, check_server, make_client
-from otelbridge.elasticsearch.documents import Document, log_document, span_documents
 from otelbridge.elasticsearch.metric_documents import metric_documents
 from otelbridge.model import Batch
 from otelbridge.search.query import Query
@@ -130,21 +130,22 @@ class ElasticsearchStore:
             StoreError: the store is closed.
         """
         server = self._open_server
-        documents: list[Document] = [log_document(log, self._namespace) for log in batch.logs]
-        for span in batch.spans:
-            documents += span_documents(span, self._namespace)
-        documents += metric_documents(batch.points, self._namespace)
-        if documents:
+        if len(batch):
             with self._counts:
                 self._pending += len(batch)
             try:
-                await asyncio.to_thread(self._write, server, documents)
+                await asyncio.to_thread(self._write, server, batch)
             finally:
                 with self._counts:
                     self._pending -= len(batch)
         return Arrivals([], [], len(batch.points))
 
-    def _write(self, server: Server, documents: list[Document]) -> None:
+    def _write(self, server: Server, batch: Batch) -> None:
+        documents: list[AnyDocument] = [
+            *documents_of(logs_body(batch.logs, self._namespace)),
+            *documents_of(spans_body(batch.spans, self._namespace)),
+            *metric_documents(batch.points, self._namespace),
+        ]
         outcome = write_documents(
             server.client, documents, url=self._url, namespace=self._namespace
         )

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import bridge, request, startup
+from benchmarks import bridge, elasticsearch, request, startup
 from benchmarks.table import Table, machine
 
 
@@ -24,6 +24,16 @@ def main() -> int:
     startup.measure(table, 15 if given.full else 5)
     request.measure(table, rounds=5 if given.full else 2, requests=3000 if given.full else 1000)
     bridge.measure(table, bridge.PARTS, seconds, records)
+    if (lacking := elasticsearch.missing()) is None:
+        elasticsearch.measure(
+            table,
+            elasticsearch.PARTS,
+            rounds=7 if given.full else 2,
+            documents=elasticsearch.ROUND_DOCUMENTS,
+            seconds=seconds,
+        )
+    else:
+        print(f"nothing of Elasticsearch: {lacking}")
     print("\n" + table.text())
     if given.json:
         given.json.write_text(table.json())

@@ -21,6 +21,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 import otelbridge
+from otelbridge.delivery.redacted import redact_records
 from otelbridge.search import parse
 from otelbridge.serve import Bridge
 from otelbridge.settings import read_settings
@@ -60,10 +61,23 @@ QUERIES = {
 }
 
 
+class _AsTheSinkSends:
+    """Upstream's exporter, given records as the otlp sink gives them: without secrets."""
+
+    def __init__(self, exporter: Any) -> None:
+        self._exporter = exporter
+
+    def export(self, batch: Any) -> Any:
+        return self._exporter.export(redact_records("logs", list(batch)))
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+
 def _provider(exporter: Any, resource: Resource) -> LoggerProvider:
     unlimited = LogRecordLimits(max_log_record_attributes=LogRecordLimits.UNSET)
     provider = LoggerProvider(resource=resource, log_record_limits=unlimited)
-    provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    provider.add_log_record_processor(SimpleLogRecordProcessor(_AsTheSinkSends(exporter)))
     return provider
 
 

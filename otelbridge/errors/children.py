@@ -1,14 +1,18 @@
 """multiprocessing: the end of a child, which no hook of the interpreter sees.
 
-A child prints what nobody caught itself, and ends without running ``atexit`` functions. What
-multiprocessing does run, finalizers, it runs while the error is still on its way.
+A child prints what nobody caught itself. Until Python 3.12 it ends without running ``atexit``
+functions; what multiprocessing does run, finalizers, it runs while the error is still on its way.
+From Python 3.13 on they run when the error is gone: there we look on while it is printed.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
+import traceback
 from collections.abc import Callable
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,8 +43,13 @@ class Children:
 
     def install(self) -> None:
         """Watch; for when ``multiprocessing.util`` has been imported."""
-        from multiprocessing import util
+        from multiprocessing import process, util
 
+        bootstrap: Any = process.BaseProcess
+        child = bootstrap._bootstrap.__code__
+        if "_exit_function" not in child.co_names:
+            self._watch_printing(child)
+            return
         # In children to be forked, once multiprocessing has thrown the parent's finalizers away.
         util.register_after_fork(self, Children._watch_end)
         # In a child that was started afresh, this one.
@@ -50,6 +59,22 @@ class Children:
         from multiprocessing import util
 
         util.Finalize(None, self._end, exitpriority=_PRIORITY)
+
+    def _watch_printing(self, child: CodeType) -> None:
+        """Look on while a child prints the error that ends it.
+
+        Args:
+            child: the code that prints it; what others print is their own.
+        """
+        printing = traceback.print_exc
+
+        @functools.wraps(printing)
+        def print_exc(*args: Any, **kwargs: Any) -> None:
+            if sys._getframe(1).f_code is child:
+                self._end()
+            printing(*args, **kwargs)
+
+        traceback.print_exc = print_exc
 
     def _end(self) -> None:
         from multiprocessing import process

@@ -44,7 +44,10 @@ def both(program: str, receiver: OTLPReceiver, **environ: str) -> Ended:
 def unaddressed(text: str) -> str:
     # From Python 3.12 on a fork warns where any thread runs; ours do.
     text = re.sub(
-        r"^.*DeprecationWarning: This process .* is multi-threaded.*\n.*\n", "", text, count=1
+        r"^.*DeprecationWarning: This process .* is multi-threaded.*\n(?:  (?!File).*\n)?",
+        "",
+        text,
+        count=1,
     )
     return re.sub(r"0x[0-9a-f]+|-\d+\b", "…", text)
 

@@ -59,13 +59,16 @@ def start_program(program: str, **environ: str) -> subprocess.Popen[str]:
     )
 
 
+_COLOUR = ("NO_COLOR", "FORCE_COLOR")
+
+
 def environment(environ: dict[str, str]) -> dict[str, str]:
-    """Return this process's variables without any of OpenTelemetry's and ours, and ``environ``."""
+    """Return this process's variables but OpenTelemetry's, ours and colours, and ``environ``."""
     inherited = {
         name: value
         for name, value in os.environ.items()
         # Each test's own folder; and no announcements among the records that tests count.
         if name in {"OTELBRIDGE_SPOOL_DIR", "OTELBRIDGE_HEARTBEAT"}
-        or not name.startswith(("OTEL_", "OTELBRIDGE_", "FLASK_", "PYTHONWARNINGS"))
+        or not name.startswith(("OTEL_", "OTELBRIDGE_", "FLASK_", "PYTHONWARNINGS", *_COLOUR))
     }
     return {**inherited, **environ}

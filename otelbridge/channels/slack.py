@@ -141,7 +141,7 @@ def _mention(author: str) -> str:
         return f"<@{user[1]}>"
     if group := _GROUP.fullmatch(name):
         return f"<!subteam^{group[1]}>"
-    return _escape(cut_end(plain(name), 100))
+    return _fenced(cut_end(plain(name), 100))
 
 
 def _check(answer: Answer) -> None:

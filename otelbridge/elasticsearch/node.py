@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ipaddress
 from typing import Any, Final
 
 from elastic_transport import NodeConfig, Urllib3HttpNode
@@ -14,8 +15,16 @@ LEVEL: Final = 1
 SHORTEST: Final = 1400
 
 
+def is_on_this_machine(host: str) -> bool:
+    """Tell by its name or address whether a host is this one."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost" or host.lower().endswith(".localhost")
+
+
 class CompressingNode(Urllib3HttpNode):
-    """Sends the bodies of requests compressed, and takes answers that are."""
+    """Sends the bodies of requests compressed to other machines, and takes answers that are."""
 
     def __init__(self, config: NodeConfig) -> None:
         """Connect to nothing yet.
@@ -24,7 +33,10 @@ class CompressingNode(Urllib3HttpNode):
             config: the server's address, and how to reach it.
         """
         super().__init__(config)
-        self.headers["accept-encoding"] = "gzip"
+        # Between two programs of one machine it would cost time and save nothing.
+        self._compresses = not is_on_this_machine(config.host)
+        if self._compresses:
+            self.headers["accept-encoding"] = "gzip"
         # urllib3 empties its pool as the interpreter exits, before anybody's own exit functions
         # have sent what is left; they must not wait for a connection to be put back.
         self.pool.block = False
@@ -38,7 +50,7 @@ class CompressingNode(Urllib3HttpNode):
         request_timeout: Any = DEFAULT,
     ) -> Any:
         """Send a request and wait for its answer, as the class this is made of does."""
-        if body and len(body) > SHORTEST:
+        if self._compresses and body and len(body) > SHORTEST:
             body = gzip.compress(body, LEVEL)
             headers = {**(headers or {}), "content-encoding": "gzip"}
         return super().perform_request(method, target, body, headers, request_timeout)

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from otelbridge.elasticsearch import node
 from otelbridge.elasticsearch.client import make_client
 from otelbridge.settings import read_settings
 
@@ -54,6 +55,39 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
+@pytest.fixture
+def far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server counts as one on another machine."""
+    monkeypatch.setattr(node, "is_on_this_machine", lambda host: False)
+
+
+def test_on_one_machine_nothing_is_compressed(server: Server) -> None:
+    url = f"http://127.0.0.1:{server.server_port}"
+    with make_client(read_settings({}, elasticsearch_url=url)) as client:
+        assert client.bulk(operations=[LINES])["number"] == 1
+
+    assert [encoding for encoding, _ in server.requests] == [None]
+
+
+@pytest.mark.parametrize(
+    ("host", "is_here"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.0.1", True),
+        ("localhost", True),
+        ("es.localhost", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("10.0.0.1", False),
+        ("elasticsearch", False),
+        ("localhost.example", False),
+    ],
+)
+def test_this_machine_is_known_by_its_names(host: str, is_here: bool) -> None:
+    assert node.is_on_this_machine(host) is is_here
+
+
+@pytest.mark.usefixtures("far")
 def test_a_body_is_sent_compressed_and_a_compressed_answer_is_read(server: Server) -> None:
     url = f"http://127.0.0.1:{server.server_port}"
     with make_client(read_settings({}, elasticsearch_url=url)) as client:
@@ -65,6 +99,7 @@ def test_a_body_is_sent_compressed_and_a_compressed_answer_is_read(server: Serve
     assert gzip.decompress(body) == LINES
 
 
+@pytest.mark.usefixtures("far")
 def test_what_fits_in_a_packet_is_sent_as_it_is(server: Server) -> None:
     url = f"http://127.0.0.1:{server.server_port}"
     with make_client(read_settings({}, elasticsearch_url=url)) as client:

@@ -77,8 +77,8 @@ class Gate:
 
     Attributes:
         port: where it listens.
-        requests: how many requests came to it, whatever became of them; of a TCP gate, how many
-            connections and pieces of data.
+        requests: how many requests began to come to it, whatever became of them; of a TCP gate, how
+            many connections and pieces of data.
     """
 
     def __init__(
@@ -175,7 +175,6 @@ class Gate:
     async def _serve_http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             request = await self._read_request(reader)
-            self.requests += 1
             fault = self._fault
             if isinstance(fault, Reset):
                 return
@@ -199,6 +198,8 @@ class Gate:
 
     async def _read_request(self, reader: asyncio.StreamReader) -> bytes:
         head = await reader.readuntil(b"\r\n\r\n")
+        # On a slow line the rest may take longer than the fault lasts.
+        self.requests += 1
         if b"expect: 100-continue" in head.lower():
             raise _ClosedError
         size = int(_header(head, b"content-length") or 0)

@@ -156,3 +156,10 @@ def test_a_slow_line_is_slow_for_requests_as_well(gate: Gate) -> None:
     begun = time.monotonic()
     assert post(gate, b"x" * 8192) == (200, b"x" * 8192)
     assert time.monotonic() - begun > 1.8
+
+
+def test_a_request_counts_once_it_has_begun(http_gate: Gate) -> None:
+    http_gate.fault = Slow(rate=1024, requests=True)
+    with pytest.raises(TimeoutError):
+        post(http_gate, b"x" * 100_000, timeout=0.3)
+    assert http_gate.requests == 1

@@ -23,7 +23,7 @@ lint: $(VENV)/.test $(VENV)/.lint ## Check style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-fuzz: $(VENV)/.test ## Throw 20,000 broken inputs at every receiver; about half an hour
+fuzz: $(VENV)/.test ## Throw 20,000 broken inputs at every receiver; some minutes
 	@OTELBRIDGE_FUZZ_EXAMPLES=20000 $(BIN)/pytest -q -n auto --timeout 3600 tests/receivers/test_fuzzing.py
 
 faults: $(VENV)/.test ## Break servers under load for two minutes each and count every record; about two hours

@@ -84,7 +84,7 @@ class Discord(HTTPChannel):
         url = f"{self.url.rstrip('/')}?wait=true"
         if self.thread:
             url += f"&thread_id={quote(self.thread, safe='')}"
-        headers = {"User-Agent": "DiscordBot (https://pypi.org/project/otelbridge, 1)"}
+        headers = {"User-Agent": "DiscordBot (otelbridge, 1)"}
         if whole:
             file = ("message.txt", cut_bytes(whole, FILE_LIMIT - 1024), "text/plain")
             payload["attachments"] = [{"id": 0, "filename": "message.txt"}]

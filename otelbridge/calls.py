@@ -8,6 +8,7 @@ import logging
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from types import FrameType
 from typing import Any, Final, TypeVar, cast, overload
 
@@ -118,6 +119,7 @@ class _Call:
         caller: FrameType | None,
     ) -> None:
         self._journal = journal
+        self.result: Any = None
         place = "the interpreter"
         if caller is not None:
             place = f"{caller.f_code.co_name}:{caller.f_lineno}"
@@ -128,17 +130,21 @@ class _Call:
         self._log(said, {"call.arguments": arguments}, _BEGUN)
         self._begun = time.perf_counter_ns()
 
-    def returned(self, result: Any) -> None:
-        what = f" returned {redact_text(written(result))}" if self._journal.result else " returned"
-        fields = {"call.result": redact_text(written(result))} if self._journal.result else {}
-        self._end(what, "success", fields)
+    def __enter__(self) -> _Call:
+        return self
 
-    def raised(self, error: BaseException) -> None:
-        fields = {"error.type": type(error).__qualname__}
-        self._end(f" raised {redact_text(_written_error(error))}", "failure", fields)
-
-    def closed(self) -> None:
-        self._end(" was closed", "unknown", {})
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if error is None:
+            result = redact_text(written(self.result)) if self._journal.result else None
+            fields = {} if result is None else {"call.result": result}
+            self._end(" returned" if result is None else f" returned {result}", "success", fields)
+        elif kind is GeneratorExit:
+            self._end(" was closed", "unknown", {})
+        else:
+            fields = {"error.type": type(error).__qualname__}
+            self._end(f" raised {redact_text(_written_error(error))}", "failure", fields)
 
     def _end(self, what: str, outcome: str, fields: dict[str, Any]) -> None:
         duration = time.perf_counter_ns() - self._begun
@@ -174,14 +180,9 @@ def _wrapper(function: Callable[..., Any], journal: _Journal) -> Callable[..., A
     def call(*given: Any, **named: Any) -> Any:
         if not journal.wanted:
             return function(*given, **named)
-        one = _Call(journal, given, named, sys._getframe().f_back)
-        try:
-            result = function(*given, **named)
-        except BaseException as error:
-            one.raised(error)
-            raise
-        one.returned(result)
-        return result
+        with _Call(journal, given, named, sys._getframe().f_back) as one:
+            one.result = function(*given, **named)
+        return one.result
 
     return call
 
@@ -190,14 +191,9 @@ def _coroutine_wrapper(function: Callable[..., Any], journal: _Journal) -> Calla
     async def call(*given: Any, **named: Any) -> Any:
         if not journal.wanted:
             return await function(*given, **named)
-        one = _Call(journal, given, named, sys._getframe().f_back)
-        try:
-            result = await function(*given, **named)
-        except BaseException as error:
-            one.raised(error)
-            raise
-        one.returned(result)
-        return result
+        with _Call(journal, given, named, sys._getframe().f_back) as one:
+            one.result = await function(*given, **named)
+        return one.result
 
     return call
 
@@ -206,28 +202,20 @@ def _generator_wrapper(function: Callable[..., Any], journal: _Journal) -> Calla
     def call(*given: Any, **named: Any) -> Generator[Any, Any, Any]:
         if not journal.wanted:
             return (yield from function(*given, **named))
-        one = _Call(journal, given, named, sys._getframe().f_back)
-        try:
-            result = yield from function(*given, **named)
-        except GeneratorExit:
-            one.closed()
-            raise
-        except BaseException as error:
-            one.raised(error)
-            raise
-        one.returned(result)
-        return result
+        with _Call(journal, given, named, sys._getframe().f_back) as one:
+            one.result = yield from function(*given, **named)
+        return one.result
 
     return call
 
 
 def _async_generator_wrapper(function: Callable[..., Any], journal: _Journal) -> Callable[..., Any]:
     async def call(*given: Any, **named: Any) -> AsyncGenerator[Any, Any]:
-        one = None
+        one: AbstractContextManager[Any] = nullcontext()
         if journal.wanted:
             one = _Call(journal, given, named, sys._getframe().f_back)
         inner = function(*given, **named)
-        try:
+        with one, suppress(StopAsyncIteration):
             item = await inner.__anext__()
             while True:
                 try:
@@ -239,16 +227,5 @@ def _async_generator_wrapper(function: Callable[..., Any], journal: _Journal) ->
                     item = await inner.athrow(error)
                 else:
                     item = await inner.asend(sent)
-        except StopAsyncIteration:
-            if one is not None:
-                one.returned(None)
-        except GeneratorExit:
-            if one is not None:
-                one.closed()
-            raise
-        except BaseException as error:
-            if one is not None:
-                one.raised(error)
-            raise
 
     return call

@@ -200,24 +200,24 @@ def _crashed(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
 
 
 def _cpu(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
-    for process, value in _means("process.cpu.utilization", rule, store, now).items():
-        if value > rule.above:
-            service, instance = process
-            yield Finding(
-                subject=f"{service} {instance}".strip(),
-                title=f"{service}: processor {value:.0%} (above {rule.above:.0%})",
-                text=f"mean over {_time(rule.over)}; process {instance}",
-                project=service,
-            )
+    means = _means("process.cpu.utilization", rule, store, now)
+    return _above(rule, means, "processor", "{:.0%}".format)
 
 
 def _memory(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
-    for process, value in _means("process.memory.usage", rule, store, now).items():
+    means = _means("process.memory.usage", rule, store, now)
+    return _above(rule, means, "memory", _size)
+
+
+def _above(
+    rule: Rule, means: Mapping[tuple[str, str], float], what: str, write: Callable[[float], str]
+) -> Iterator[Finding]:
+    """Find the processes whose mean is above the rule's limit."""
+    for (service, instance), value in means.items():
         if value > rule.above:
-            service, instance = process
             yield Finding(
                 subject=f"{service} {instance}".strip(),
-                title=f"{service}: memory {_size(value)} (above {_size(rule.above)})",
+                title=f"{service}: {what} {write(value)} (above {write(rule.above)})",
                 text=f"mean over {_time(rule.over)}; process {instance}",
                 project=service,
             )

@@ -47,8 +47,10 @@ def hook() -> Iterator[Service]:
 def file(tmp_path, hook):
     def write(url: str = "", service: str = "*", text: str = ""):
         path = tmp_path / "alarms.toml"
-        path.write_text(text or RULES.format(url=url or hook.base, service=service))
-        return path
+        # In one step, as editors do: half a file may be read at any moment.
+        written = tmp_path / "alarms.toml.new"
+        written.write_text(text or RULES.format(url=url or hook.base, service=service))
+        return written.replace(path)
 
     return write
 

@@ -55,6 +55,19 @@ class Page:
         return portal.call(self.bridge.store.write, batch)
 
 
+def start(stack: ExitStack, settings: Settings, kind: type[Page]) -> Page:
+    """Open a page over the store that the settings name, until the stack is left."""
+    bridge = StandingBridge(open_store(settings), settings)
+    client = TestClient(
+        create_app(bridge), base_url="http://127.0.0.1:4319", raise_server_exceptions=False
+    )
+    stack.enter_context(client)
+    assert client.portal is not None
+    client.portal.call(bridge.store.open)
+    stack.callback(client.portal.call, bridge.store.close)
+    return kind(client, bridge)
+
+
 @pytest.fixture
 def open_page(tmp_path: Path) -> Iterator[Callable[..., Page]]:
     """Opens a page with settings of the test's choice."""
@@ -62,15 +75,7 @@ def open_page(tmp_path: Path) -> Iterator[Callable[..., Page]]:
 
         def open_(**overrides: Any) -> Page:
             settings = read_settings({}, store=f"sqlite:///{tmp_path}/page.db", **overrides)
-            bridge = StandingBridge(open_store(settings), settings)
-            client = TestClient(
-                create_app(bridge), base_url="http://127.0.0.1:4319", raise_server_exceptions=False
-            )
-            stack.enter_context(client)
-            assert client.portal is not None
-            client.portal.call(bridge.store.open)
-            stack.callback(client.portal.call, bridge.store.close)
-            return Page(client, bridge)
+            return start(stack, settings, Page)
 
         yield open_
 

@@ -8,16 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from starlette.testclient import TestClient
 
 from otelbridge.model import LogRecord, MetricPoint, Span
 from otelbridge.settings import read_settings
-from otelbridge.store import open_store
 from otelbridge.store.elasticsearch.following import Arriving
 from otelbridge.store.protocol import Arrivals
-from otelbridge.web import create_app
 from tests.store.elasticsearch.stored import make_findable, prepare, remove_streams
-from tests.web.conftest import Page, StandingBridge
+from tests.web.conftest import Page, start
 
 
 class ElasticsearchPage(Page):
@@ -53,15 +50,7 @@ def open_page(prepared_elasticsearch: str) -> Iterator[Callable[..., Page]]:
                 **overrides,
             )
             stack.callback(remove_streams, settings)
-            bridge = StandingBridge(open_store(settings), settings)
-            client = TestClient(
-                create_app(bridge), base_url="http://127.0.0.1:4319", raise_server_exceptions=False
-            )
-            stack.enter_context(client)
-            assert client.portal is not None
-            client.portal.call(bridge.store.open)
-            stack.callback(client.portal.call, bridge.store.close)
-            return ElasticsearchPage(client, bridge)
+            return start(stack, settings, ElasticsearchPage)
 
         yield open_
 

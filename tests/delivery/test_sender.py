@@ -72,13 +72,23 @@ def test_a_healthy_destination_leaves_the_disk_alone(destination: Any, line: Any
 
 
 def test_the_oldest_records_make_room_and_are_counted(destination: Any, line: Any) -> None:
-    destination.gate.clear()
-    delivery = line.to(destination, capacity=5)
+    encoding, go_on, encode = threading.Event(), threading.Event(), destination.encode
+
+    def slowly(records: list[Any]) -> bytes:
+        encoding.set()
+        assert go_on.wait(20)
+        return bytes(encode(records))
+
+    destination.encode = slowly
+    delivery = line.to(destination, capacity=5, batch_size=1)
+    delivery.put("first")
+    # Nobody takes a record from the queue while the one before is being encoded.
+    assert encoding.wait(10)
     for number in range(20):
         delivery.put(number)
-    destination.gate.set()
-    assert delivery.flush(5)
-    assert destination.records == list(range(15, 20))
+    go_on.set()
+    assert delivery.flush(10)
+    assert destination.records == ["first", *range(15, 20)]
     assert delivery.snapshot().dropped == {"queue full": 15}
     assert "dropped 15: queue full" in destination.said
 

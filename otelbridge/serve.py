@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otelbridge.alarms.rules import RuleError
+from otelbridge.bridge_state import state_folder
 from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
 from otelbridge.receivers.http_server import HttpServer
 from otelbridge.receivers.intake import Held, Intake
@@ -160,7 +161,7 @@ class Bridge:
         await grpc_receiver.start(*self.addresses["grpc"])
 
     async def _start_alarms(self, path: Path, stack: contextlib.AsyncExitStack) -> None:
-        from otelbridge.alarms.duty import Duty, state_folder
+        from otelbridge.alarms.duty import Duty
 
         page = f"http://{_place(*self.addresses['web'])}"
         self.alarms = Duty(path, self.store, state_folder(self.settings), page=page)

@@ -110,7 +110,7 @@ SHARED = {
     "commands",
     "__main__",
 }
-BRIDGE = {"serve", "receivers", "store", "search", "web", "alarms"}
+BRIDGE = {"serve", "receivers", "store", "search", "web", "alarms", "bridge_state"}
 
 
 def belongs_to(module: str) -> str | None:

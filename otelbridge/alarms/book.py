@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Protocol
 
 from otelbridge.alarms.states import States, from_data, to_data
+from otelbridge.bridge_state import StateFile
 
 
 class Book(Protocol):
@@ -27,26 +26,17 @@ class Book(Protocol):
 
 
 class FileBook:
-    """Keeps states in a file, which is replaced as a whole."""
+    """Keeps states in a file.
+
+    Where it was damaged, alarms that still hold fire once more, which is the safe side.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = StateFile(path)
 
     def load(self) -> States:
-        try:
-            return from_data(json.loads(self.path.read_text("utf-8")))
-        except OSError:
-            # Not there yet; or not to be read, which saving says.
-            return {}
-        except (ValueError, TypeError, AttributeError):
-            # Not ours, or damaged: alarms that still hold fire once more, which is the safe side.
-            return {}
+        return self._file.load(from_data, {})
 
     def save(self, states: States) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump(to_data(states), file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self.path)
+        self._file.save(to_data(states))

@@ -17,22 +17,12 @@ from otelbridge.channels.courier import Courier, deliver_now
 from otelbridge.channels.delivery_log import DeliveryLog
 from otelbridge.channels.file_outbox import FileOutbox
 from otelbridge.channels.message import Message
-from otelbridge.settings import Settings
 from otelbridge.store.protocol import Store
 
 _logger = logging.getLogger("otelbridge.alarms")
 
 EVERY_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 3.0
-
-
-def state_folder(settings: Settings) -> Path:
-    """Say where states, what waits and the log of what was sent are kept: beside the store."""
-    scheme, _, path = settings.store.partition(":///")
-    if scheme == "sqlite":
-        return Path(path).with_name(f"{Path(path).name}.alarms")
-    base = settings.spool_dir
-    return (base.parent if base is not None else Path.cwd()) / "otelbridge.alarms"
 
 
 class Duty:

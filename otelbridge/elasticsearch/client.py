@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 # The first whose data streams keep what they refuse.
 OLDEST: Final = (9, 1)
+# What is answered while the shards of an index have not started: a new one, or a new server.
+_STARTING: Final = {
+    "illegal_index_shard_state_exception",
+    "no_shard_available_action_exception",
+    "unavailable_shards_exception",
+}
 
 
 class ElasticsearchError(Exception):
@@ -150,6 +156,8 @@ def explain(error: Exception, url: str) -> ElasticsearchError:
 
 def _explain_answer(error: Any, url: str) -> ElasticsearchError:
     status, type, reason = error.status_code, *reason_of(error.body)
+    if is_starting(error):
+        return ElasticsearchError(f"{url}: {reason or 'shards are starting'}", temporary=True)
     if status == 401:
         if "expired" in reason:
             return ElasticsearchError(f"{url}: the API key has expired")
@@ -171,6 +179,18 @@ def _explain_answer(error: Any, url: str) -> ElasticsearchError:
     return ElasticsearchError(
         f"{url} answers {status}: {type}{': ' if type and reason else ''}{reason}",
         temporary=status in {408, 429, 502, 503, 504},
+    )
+
+
+def is_starting(error: Exception) -> bool:
+    """Tell whether what the client raised only means that a shard has not started yet."""
+    import elasticsearch
+
+    if not isinstance(error, elasticsearch.ApiError):
+        return False
+    type, _ = reason_of(error.body)
+    return type in _STARTING or (
+        error.status_code == 503 and type == "search_phase_execution_exception"
     )
 
 

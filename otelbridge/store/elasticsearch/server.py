@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from otelbridge.elasticsearch.client import explain
+from otelbridge.elasticsearch.client import explain, is_starting
 from otelbridge.elasticsearch.names import Type, data_stream
 from otelbridge.search.query import Query
 from otelbridge.store.elasticsearch.dsl import Dsl, all_of, between, none_of
@@ -22,6 +22,9 @@ STREAMS: Final[dict[Signal, Type]] = {"logs": "logs", "spans": "traces"}
 
 # The fields of an index change with the first record that brings a new one.
 _FIELDS_SECONDS: Final = 2.0
+# A data stream can be asked for before its first shard can answer.
+_STARTING_SECONDS: Final = 5.0
+_AGAIN_SECONDS: Final = 0.05
 # Elasticsearch gives no more at once.
 MOST_HITS: Final = 10_000
 # A condition on events is asked of the events first; so many spans can be named in a query.
@@ -61,14 +64,22 @@ class Server:
         return found
 
     def ask(self, request: Callable[[], Any]) -> Any:
-        """Do a request, with one clear line for what may go wrong."""
-        try:
-            return request()
-        except Exception as error:
-            found = explain(error, self.url)
-            if found.temporary:
-                raise StoreUnavailableError(str(found)) from error
-            raise StoreError(str(found)) from error
+        """Do a request, again while a shard only starts; one clear line for what may go wrong.
+
+        Raises:
+            StoreUnavailableError: the server cannot answer now.
+            StoreError: it never will, with nothing changed.
+        """
+        until = time.monotonic() + _STARTING_SECONDS
+        while True:
+            try:
+                return request()
+            except Exception as error:  # noqa: PERF203 - a request takes a thousand times longer
+                if not is_starting(error) or time.monotonic() > until:
+                    found = explain(error, self.url)
+                    kind = StoreUnavailableError if found.temporary else StoreError
+                    raise kind(str(found)) from error
+            time.sleep(_AGAIN_SECONDS)
 
     def fields(self, type: Type) -> MappedFields:
         """The fields of a signal's data stream, as they were at most a moment ago."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from otelbridge.model import LogRecord, MetricPoint, Scope, SpanEvent, SpanLink
@@ -265,6 +267,28 @@ def test_histograms_are_shown_by_what_was_observed_between_two_points(store: Ope
     (took,) = store.store.metrics("took", HOUR, points=60)
     assert (took.type, took.means) == ("histogram", [15.0, 15.0])
     assert [(time - START) // MINUTE for time in took.times] == [0, 2]
+
+
+def test_questions_asked_while_the_first_record_makes_the_data_stream_are_answered(
+    store: OpenStore,
+) -> None:
+    written, answers = threading.Event(), []
+
+    def ask() -> None:
+        while not written.is_set():
+            store.store._open_server.forget_fields()
+            answers.append(len(store.store.logs(parse("user: alice"), ALL_TIME)))
+
+    with ThreadPoolExecutor(3) as askers:
+        asking = [askers.submit(ask) for _ in range(3)]
+        try:
+            store.write(log(START, attributes={"user": "alice"}))
+        finally:
+            written.set()
+        for one in asking:
+            one.result()
+    assert len(answers) >= 3
+    assert len(store.store.logs(parse("user: alice"), ALL_TIME)) == 1
 
 
 def test_what_becomes_findable_is_followed(store: OpenStore) -> None:

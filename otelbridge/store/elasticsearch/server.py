@@ -74,7 +74,7 @@ class Server:
         while True:
             try:
                 return request()
-            except Exception as error:  # noqa: PERF203 - a request takes a thousand times longer
+            except Exception as error:
                 if not is_starting(error) or time.monotonic() > until:
                     found = explain(error, self.url)
                     kind = StoreUnavailableError if found.temporary else StoreError

@@ -1,11 +1,11 @@
-"""Who may read: the token, the session it opens, and the names this server answers to."""
+"""Who may read and write: the token, its session, our names, and the pages that may post."""
 
 from __future__ import annotations
 
 import ipaddress
 import time
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs, parse_qsl, urlencode
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -34,6 +34,10 @@ _OPEN_PATHS = frozenset({"/login", "/healthz"})
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
+# Methods that change nothing.
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether a server that listens on this address is reached from this machine only."""
     try:
@@ -46,7 +50,8 @@ class Gate:
     """Lets a request through that comes by a name of ours and, where there is one, with the token.
 
     On loopback a page elsewhere could have its own name point to 127.0.0.1 and read what is here
-    as if it were its own (DNS rebinding); the ``Host`` header gives it away.
+    as if it were its own (DNS rebinding); the ``Host`` header gives it away. It could also post a
+    form here, with the reader's session where it is on this host; browsers say whose page it was.
     """
 
     def __init__(self, app: ASGIApp, *, host: str, token: str | None, attempts: Attempts) -> None:
@@ -71,6 +76,8 @@ class Gate:
                 "This server answers to localhost and 127.0.0.1 only; "
                 "the address asked for has another name.",
             )
+        if request.method not in _READING and _from_elsewhere(request.headers):
+            return error_answer(request, 403, "Only this server's own pages may change something.")
         path = request.url.path
         if self._token is None or path in _OPEN_PATHS or path.startswith("/static/"):
             return None
@@ -124,6 +131,16 @@ def set_session(request: Request, answer: Response, token: str) -> None:
         samesite="strict",
         secure=request.url.scheme == "https",
     )
+
+
+def _from_elsewhere(headers: Headers) -> bool:
+    """Tell whether a page of another origin sent this; what is no browser says nothing of it."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in {"same-origin", "none"}
+    origin = headers.get("origin")
+    # A browser too old, or not asked over HTTPS or loopback, still sends its page's origin.
+    return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
 
 
 def _host_name(headers: Headers) -> str:

@@ -212,6 +212,42 @@ def test_beyond_loopback_any_host_name_is_answered_with_the_token(
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        # Another port of this host, which cookies do not tell apart.
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:8000"},
+        {"Origin": "http://127.0.0.1:8000"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ],
+)
+def test_a_page_of_another_origin_changes_nothing(locked: Page, headers: dict[str, str]) -> None:
+    locked.get("/logs", token=TOKEN)
+
+    answer = locked.client.post("/logout", headers=headers)
+
+    assert answer.status_code == 403
+    assert locked.get("/logs").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "same-origin", "Origin": "http://127.0.0.1:4319"},
+        {"Origin": "http://127.0.0.1:4319"},
+        {},
+    ],
+)
+def test_its_own_pages_and_programs_may(locked: Page, headers: dict[str, str]) -> None:
+    locked.get("/logs", token=TOKEN)
+
+    locked.client.post("/logout", headers=headers)
+
+    assert locked.get("/logs", token="").status_code == 401
+
+
 def test_a_link_from_elsewhere_reloads_so_that_a_strict_session_is_seen(locked: Page) -> None:
     answer = locked.client.get(
         "/logs", headers={**HTML, "Sec-Fetch-Site": "cross-site"}, follow_redirects=False

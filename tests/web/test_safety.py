@@ -101,7 +101,7 @@ def test_every_answer_says_what_a_browser_may_load(page: Page, address: str) -> 
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
 
 
 def test_an_answer_to_a_fault_says_so_in_one_sentence_and_keeps_the_policy(

@@ -110,7 +110,18 @@ SHARED = {
     "commands",
     "__main__",
 }
-BRIDGE = {"serve", "receivers", "store", "search", "web", "alarms", "bridge_state"}
+BRIDGE = {
+    "serve",
+    "receivers",
+    "store",
+    "search",
+    "web",
+    "alarms",
+    "projects",
+    "bridge_state",
+    "error_groups",
+    "traceback_text",
+}
 
 
 def belongs_to(module: str) -> str | None:

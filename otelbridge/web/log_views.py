@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from otelbridge.schema import ORIGIN_ATTRIBUTES, RECORD_UID, severity_name
 from otelbridge.store.protocol import StoredLog
+from otelbridge.traceback_text import Part, parse_traceback
 from otelbridge.web.fields import EXCEPTION_ATTRIBUTES, Field, body_text, fields_of, glance
-from otelbridge.web.tracebacks import Part, parse_traceback
 
 
 @dataclass(frozen=True, slots=True)

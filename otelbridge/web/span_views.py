@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from otelbridge.store.protocol import StoredLog
+from otelbridge.traceback_text import Part, parse_traceback
 from otelbridge.web.documents import KINDS
 from otelbridge.web.fields import Field, body_text, fields_of
 from otelbridge.web.log_views import Panel, level_of, make_panel
-from otelbridge.web.tracebacks import Part, parse_traceback
 from otelbridge.web.waterfall import Node, Waterfall
 
 # Per cent of the track that the trace takes; the rest is for the duration of what ends last.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otelbridge.web.tracebacks import Folded, Frame, Part, Text, is_library, parse_traceback
+from otelbridge.traceback_text import Folded, Frame, Part, Text, is_library, parse_traceback
 from tests.web.samples import TRACEBACK
 
 

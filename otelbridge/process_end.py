@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from otelbridge.frameworks.clients import when_imported
+from otelbridge.imports import when_imported
 
 # What ends a process by default, and is sent by those who want it to end in good order.
 _SIGNALS: Final = tuple(

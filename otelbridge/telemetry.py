@@ -113,9 +113,9 @@ class Instrumentation:
         """Instrument one more app; a second time does nothing."""
         if not self.active or self._pipeline is None or self._capture is None:
             return
-        from otelbridge.frameworks.clients import disabled_instrumentations
+        from otelbridge.frameworks.instrumentations import is_disabled
 
-        if "flask" in disabled_instrumentations():
+        if is_disabled("flask"):
             return
         from otelbridge.frameworks import flask
 
@@ -194,12 +194,9 @@ class Instrumentation:
     def _start(self, app: Flask | None) -> None:
         # Imported here, so that `import otelbridge` stays light.
         from otelbridge.capture import Capture
-        from otelbridge.frameworks.clients import (
-            disabled_instrumentations,
-            instrument_clients,
-            when_imported,
-        )
+        from otelbridge.frameworks.instrumentations import instrument_libraries, is_disabled
         from otelbridge.frameworks.urls import redact_access_record
+        from otelbridge.imports import when_imported
         from otelbridge.pipeline import Pipeline
         from otelbridge.resource import build_resource, has_own_name
         from otelbridge.sinks.otlp_trouble import overhear
@@ -230,9 +227,8 @@ class Instrumentation:
 
             capture_output()
         self.active = True
-        disabled = disabled_instrumentations()
-        instrument_clients(self._pipeline.tracer_provider, self._pipeline.meter_provider)
-        if "flask" not in disabled:
+        instrument_libraries(self._pipeline.tracer_provider, self._pipeline.meter_provider)
+        if not is_disabled("flask"):
             when_imported("flask", self._watch_flask)
         when_imported("gevent.events", self._watch_gevent)
         if hasattr(os, "register_at_fork"):

@@ -8,10 +8,6 @@ from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr
 from opentelemetry.util._importlib_metadata import EntryPoint
 
 import otelbridge
-from otelbridge.frameworks.clients import CLIENTS
-
-# Libraries that instrument() sees to itself; instrumented twice, every request would be two.
-OURS = frozenset({"flask", "logging", "system_metrics", *CLIENTS})
 
 
 class Distro(BaseDistro):  # type: ignore[misc]
@@ -21,8 +17,7 @@ class Distro(BaseDistro):  # type: ignore[misc]
         pass  # the settings are read when telemetry starts
 
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
-        if entry_point.name not in OURS:
-            super().load_instrumentor(entry_point, **kwargs)
+        pass  # instrument() has seen to each, and loads none before the program does
 
 
 class Configurator:

@@ -17,7 +17,7 @@ from otelbridge.errors.hooks import Hooks
 from otelbridge.errors.raised_in import RaisedIn
 from otelbridge.errors.report import Errors, mark_uncaught
 from otelbridge.errors.terminal import Backlight
-from otelbridge.frameworks.clients import when_imported
+from otelbridge.imports import when_imported
 from otelbridge.lifecycle import Life
 from otelbridge.records.exceptions import record_exception, tell_variables
 from otelbridge.records.message import message_text

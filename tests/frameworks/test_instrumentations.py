@@ -48,7 +48,7 @@ def test_a_disabled_instrumentation_stays_out(otlp_receiver: OTLPReceiver) -> No
     finish(
         TWO_SERVICES.replace('["traceparent"]', '.get("traceparent", "none")'),
         OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http,
-        OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="requests",
+        OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="requests, urllib3",
     )
     assert {span.item.kind for span in otlp_receiver.traces} == {2}
     assert len({span.item.trace_id for span in otlp_receiver.traces}) == 2

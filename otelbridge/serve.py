@@ -13,11 +13,14 @@ import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otelbridge.alarms.rules import RuleError
+from otelbridge.alarms.duty import Duty
+from otelbridge.alarms.rules import RuleError, Rules
+from otelbridge.alarms.variable import parse_rules
 from otelbridge.bridge_state import state_folder
+from otelbridge.channels.channel import ChannelSettingsError
+from otelbridge.channels.definition import find_channel, parse_destinations
 from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
 from otelbridge.receivers.http_server import HttpServer
 from otelbridge.receivers.intake import Held, Intake
@@ -30,8 +33,6 @@ from otelbridge.store.protocol import Store, StoreError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
-
-    from otelbridge.alarms.duty import Duty
 
 # Bodies between arrival and commit may take this many times the largest body.
 HELD_BODIES = 2
@@ -56,7 +57,7 @@ class Bridge:
         receivers: what each receiver took in and turned away.
         senders: what is known of each UDP sender, by its name.
         addresses: host and port by ``grpc``, ``http``, ``web`` and ``udp``, once started.
-        alarms: what watches and tells people, where the settings name a file of rules.
+        alarms: what watches and tells people; without rules it does nothing.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Bridge:
         self.receivers = [ReceiverCounters(name) for name in ("OTLP/gRPC", "OTLP/HTTP", "UDP")]
         self.senders: dict[str, SenderCounters] = {}
         self.addresses: dict[str, tuple[str, int]] = {}
-        self.alarms: Duty | None = None
+        self.alarms = _make_alarms(self.settings, self.store)
         self._create_web = create_web or _create_web
         self._decoders = ThreadPoolExecutor(1, thread_name_prefix="decode")
         self._exit = contextlib.AsyncExitStack()
@@ -82,7 +83,7 @@ class Bridge:
         Raises:
             BindError: a port cannot be bound.
             StoreError: the store cannot be opened.
-            RuleError: the file of alarms cannot be used.
+            RuleError: the file of alarms cannot be used, or what variables say of them.
         """
         async with contextlib.AsyncExitStack() as stack:
             await self._start(stack)
@@ -135,8 +136,7 @@ class Bridge:
             name: (listener.getsockname()[0], listener.getsockname()[1])
             for name, listener in (("http", http), ("web", web), ("udp", udp), ("grpc", grpc))
         }
-        if settings.alarms is not None:
-            await self._start_alarms(settings.alarms, stack)
+        await self._start_alarms(stack)
         page = HttpServer(self._create_web(self), web, 1)
 
         async def stop_all() -> None:
@@ -160,12 +160,11 @@ class Bridge:
         grpc.close()
         await grpc_receiver.start(*self.addresses["grpc"])
 
-    async def _start_alarms(self, path: Path, stack: contextlib.AsyncExitStack) -> None:
-        from otelbridge.alarms.duty import Duty
-
-        page = f"http://{_place(*self.addresses['web'])}"
-        self.alarms = Duty(path, self.store, state_folder(self.settings), page=page)
-        await self.alarms.start()
+    async def _start_alarms(self, stack: contextlib.AsyncExitStack) -> None:
+        try:
+            await self.alarms.start(page=f"http://{_place(*self.addresses['web'])}")
+        except RuleError as error:
+            raise RuleError(f"OTELBRIDGE_ALARMS: {error}") from None
         stack.push_async_callback(self.alarms.stop)
 
     async def _close_store(self) -> None:
@@ -205,7 +204,7 @@ def serve(settings: Settings) -> int:
         print(f"otelbridge: {error}", file=sys.stderr)
         return 1
     except RuleError as error:
-        print(f"otelbridge: OTELBRIDGE_ALARMS: {error}", file=sys.stderr)
+        print(f"otelbridge: {error}", file=sys.stderr)
         return 2
 
 
@@ -279,6 +278,31 @@ def _open_store(settings: Settings) -> Store:
     from otelbridge.store import open_store
 
     return open_store(settings)
+
+
+def _make_alarms(settings: Settings, store: Store) -> Duty:
+    """Make what watches, by the rules of the settings.
+
+    Raises:
+        RuleError: one of them cannot be used.
+    """
+    try:
+        rules = parse_rules(settings.alarm_rules or "")
+    except RuleError as error:
+        raise RuleError(f"OTELBRIDGE_ALARM_RULES: {error}") from None
+    try:
+        for path in settings.channels:
+            find_channel(path)
+    except ChannelSettingsError as error:
+        raise RuleError(f"OTELBRIDGE_CHANNELS: {error}") from None
+    destinations = parse_destinations(settings.notify) if isinstance(settings.notify, str) else ()
+    return Duty(
+        settings.alarms,
+        store,
+        state_folder(settings),
+        variables=Rules(rules, destinations),
+        channels=settings.channels,
+    )
 
 
 def _create_web(bridge: Bridge) -> ASGIApp:

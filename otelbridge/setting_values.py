@@ -73,6 +73,18 @@ def parse_choices(*choices: str) -> Parser[tuple[str, ...]]:
     return parse
 
 
+def parse_import_paths(text: str) -> tuple[str, ...]:
+    """Read a comma list of classes' import paths, or ``none``; none of them is imported."""
+    if text.strip().lower() == "none":
+        return ()
+    found = [one.strip().replace(":", ".") for one in text.split(",") if one.strip()]
+    if not all(re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", one) for one in found):
+        raise ValueError(
+            "allowed: a comma list of import paths, such as package.module.Class; or none"
+        )
+    return tuple(dict.fromkeys(found))
+
+
 DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 # 136 years: longer ones overflow what threads and databases take.

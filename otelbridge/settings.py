@@ -26,6 +26,7 @@ from otelbridge.setting_values import (
     parse_choices,
     parse_duration,
     parse_folder,
+    parse_import_paths,
     parse_integer,
     parse_namespace,
     parse_notify,
@@ -241,7 +242,8 @@ class Settings:
         "OTELBRIDGE_NOTIFY",
         parse_notify,
         None,
-        "whom to tell of errors: URLs with spaces between them, such as telegram://TOKEN@CHAT, "
+        "whom to tell of errors, and in the bridge of alarms: URLs with spaces between them, such "
+        "as telegram://TOKEN@CHAT, "
         "https://discord.com/api/webhooks/ID/TOKEN, smtp://USER:PASSWORD@HOST?to=A@B, file:PATH",
         secret=True,
     )
@@ -357,7 +359,7 @@ class Settings:
         "OTELBRIDGE_HOST",
         parse_text,
         "127.0.0.1",
-        "address to listen on; beyond loopback a token is required",
+        "address to listen on; beyond loopback a token or users are required",
         half="bridge",
     )
     grpc_port: int = _setting(
@@ -392,7 +394,24 @@ class Settings:
         "OTELBRIDGE_TOKEN",
         parse_text,
         None,
-        "what page and API ask for; beyond loopback one is generated if this is empty",
+        "what page and API ask for; beyond loopback one is generated if this is empty and there "
+        "are no users",
+        secret=True,
+        half="bridge",
+    )
+    login: str | None = _setting(
+        "OTELBRIDGE_LOGIN",
+        parse_text,
+        None,
+        "a name to sign in with, beside those of `otelbridge user add`; `search` and `tail` use it "
+        "too",
+        half="bridge",
+    )
+    password: str | None = _setting(
+        "OTELBRIDGE_PASSWORD",
+        parse_text,
+        None,
+        "the password that goes with it",
         secret=True,
         half="bridge",
     )
@@ -426,11 +445,34 @@ class Settings:
         "a TOML file of alarms and of whom they tell; read again when it changes",
         half="bridge",
     )
+    alarm_rules: str | None = _setting(
+        "OTELBRIDGE_ALARM_RULES",
+        parse_text,
+        None,
+        "alarms without a file, with semicolons between them: new-error; error-rate above=5% "
+        "over=5m",
+        half="bridge",
+    )
+    channels: tuple[str, ...] = _setting(
+        "OTELBRIDGE_CHANNELS",
+        parse_import_paths,
+        (),
+        "classes of one's own that destinations on the page may be of, a comma list of import "
+        "paths: shop.pager.Pager",
+        half="bridge",
+    )
     max_body_bytes: int = _setting(
         "OTELBRIDGE_MAX_BODY_BYTES",
         parse_size,
         20 * 2**20,
         "largest body a receiver takes, unpacked",
+        half="bridge",
+    )
+    quiet: bool = _setting(
+        "OTELBRIDGE_QUIET",
+        parse_boolean,
+        False,
+        "print nothing but what goes wrong",
         half="bridge",
     )
     url: str = _setting(

@@ -69,7 +69,7 @@ def _errors(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
         if count < rule.count or not count:
             continue
         newest = store.logs(query, _last(now, rule.over), limit=1)
-        told = f"{_number(count, 'error')} in {_time(rule.over)}"
+        told = f"{_number(count, 'error')} in {time_in_words(rule.over)}"
         yield Finding(
             subject=service.name,
             title=f"{service.name}: {told}",
@@ -97,7 +97,8 @@ def _new_errors(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
             yield Finding(
                 subject=fingerprint,
                 title=f"{service}: new error {': '.join(p for p in (kind, said) if p)}",
-                text=f"{_message(record)}\n\nseen {_number(count, 'time')} in {_time(rule.over)}",
+                text=f"{_message(record)}\n\n"
+                f"seen {_number(count, 'time')} in {time_in_words(rule.over)}",
                 tracebacks=_tracebacks(record),
                 project=service,
             )
@@ -112,7 +113,7 @@ def _error_rate(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
             yield Finding(
                 subject=service.name,
                 title=f"{service.name}: {rate:.1%} of requests fail (above {rule.above:.1%})",
-                text=f"{service.errors:,} of {service.requests:,} in {_time(rule.over)}",
+                text=f"{service.errors:,} of {service.requests:,} in {time_in_words(rule.over)}",
                 project=service.name,
             )
 
@@ -125,9 +126,9 @@ def _latency(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
         if value / _SECOND > rule.above:
             yield Finding(
                 subject=service.name,
-                title=f"{service.name}: p{rule.percentile} is {_time(value / _SECOND)} "
-                f"(above {_time(rule.above)})",
-                text=f"{service.requests:,} requests in {_time(rule.over)}",
+                title=f"{service.name}: p{rule.percentile} is {time_in_words(value / _SECOND)} "
+                f"(above {time_in_words(rule.above)})",
+                text=f"{service.requests:,} requests in {time_in_words(rule.over)}",
                 project=service.name,
             )
 
@@ -145,7 +146,7 @@ def _log(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
     record = newest[0].record if newest else None
     yield Finding(
         subject="",
-        title=f"{_number(count, 'record')} in {_time(rule.over)}: {rule.query}",
+        title=f"{_number(count, 'record')} in {time_in_words(rule.over)}: {rule.query}",
         text=_message(record) if record is not None else "",
         tracebacks=_tracebacks(record) if record is not None else {},
         project=str(record.resource.get("service.name", "")) if record is not None else "",
@@ -163,7 +164,7 @@ def _silent(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
             continue
         yield Finding(
             subject=service.name,
-            title=f"{service.name}: nothing heard for {_time(now - last)}",
+            title=f"{service.name}: nothing heard for {time_in_words(now - last)}",
             text="It did not say that it was to end.",
             project=service.name,
         )
@@ -206,7 +207,7 @@ def _cpu(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
 
 def _memory(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
     means = _means("process.memory.usage", rule, store, now)
-    return _above(rule, means, "memory", _size)
+    return _above(rule, means, "memory", size_in_words)
 
 
 def _above(
@@ -218,7 +219,7 @@ def _above(
             yield Finding(
                 subject=f"{service} {instance}".strip(),
                 title=f"{service}: {what} {write(value)} (above {write(rule.above)})",
-                text=f"mean over {_time(rule.over)}; process {instance}",
+                text=f"mean over {time_in_words(rule.over)}; process {instance}",
                 project=service,
             )
 
@@ -303,7 +304,8 @@ def _number(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
-def _time(seconds: float) -> str:
+def time_in_words(seconds: float) -> str:
+    """Write a duration as rules do: ``5m``, ``800 ms``."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 120 and seconds != int(seconds):
@@ -315,7 +317,8 @@ def _time(seconds: float) -> str:
     return in_units(whole, DURATION_UNITS) or f"{seconds:.0f}s"
 
 
-def _size(size: float) -> str:
+def size_in_words(size: float) -> str:
+    """Write a number of bytes as rules do: ``512MB``."""
     whole = in_units(round(size), SIZE_UNITS, "B")
     if whole and len(whole) < 7:
         return whole

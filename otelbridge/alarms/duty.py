@@ -1,19 +1,27 @@
-"""Alarms as a part of the bridge's process: rules from a file, looked at every few seconds."""
+"""Alarms as a part of the bridge's process: rules of all sources, looked at every few seconds."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from otelbridge.alarms import kept as keeping
 from otelbridge.alarms.book import FileBook
-from otelbridge.alarms.rules import RuleError, Rules, read_rules
+from otelbridge.alarms.kept import Kept
+from otelbridge.alarms.listing import Listing, list_all
+from otelbridge.alarms.rule_file import RuleFile
+from otelbridge.alarms.rules import Rules
 from otelbridge.alarms.states import State
 from otelbridge.alarms.watch import Watch
+from otelbridge.bridge_state import StateFile
 from otelbridge.channels.channel import Receipt
 from otelbridge.channels.courier import Courier, deliver_now
+from otelbridge.channels.definition import KINDS as CHANNELS
 from otelbridge.channels.delivery_log import DeliveryLog
 from otelbridge.channels.file_outbox import FileOutbox
 from otelbridge.channels.message import Message
@@ -26,48 +34,64 @@ CLOSE_SECONDS: Final = 3.0
 
 
 class Duty:
-    """Watches over a store by the rules of a file, which may be changed meanwhile.
+    """Watches over a store by rules that may be changed meanwhile; without rules it does nothing.
 
     Args:
-        path: the file of rules and destinations.
+        path: the file of rules and destinations, if there is one.
         store: where records are.
-        folder: where states, what waits, and the log of what was sent are kept.
-        page: the address of the page, for links.
+        folder: where states, what waits, the log of what was sent, and what was made on the page
+            are kept.
+        variables: rules and destinations of environment variables.
+        channels: import paths of classes that destinations on the page may be of.
         every: seconds between two looks.
 
     Attributes:
-        problem: why the file cannot be used as it is now; empty while it can.
+        kinds: what a destination on the page may be.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None,
         store: Store,
         folder: Path,
         *,
-        page: str = "",
+        variables: Rules | None = None,
+        channels: Sequence[str] = (),
         every: float = EVERY_SECONDS,
     ) -> None:
         self.path = path
-        self.problem = ""
+        self.kinds = (*CHANNELS, *channels)
         self.log = DeliveryLog(folder / "sent.jsonl")
+        self.files = folder / "messages"
         self._store = store
         self._folder = folder
-        self._page = page
+        self._page = ""
         self._every = every
-        self._read_as: tuple[int, int] | None = None
+        self._file = RuleFile(path) if path is not None else None
+        self._variables = variables or Rules()
+        self._kept_in = StateFile(folder / "alarms.json")
+        self._kept = Kept()
+        self._changing = threading.Lock()
+        self._listing = Listing()
         self._rules = Rules()
         self._courier: Courier | None = None
         self._watch: Watch | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def start(self) -> None:
-        """Read the file and begin to look.
+    async def start(self, page: str = "") -> None:
+        """Read the rules and begin to look.
+
+        Args:
+            page: the address of the page, for links.
 
         Raises:
             RuleError: the file cannot be used.
         """
-        await asyncio.to_thread(self._begin, await asyncio.to_thread(self._read))
+        self._page = page
+        self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._read)
         self._looking = asyncio.create_task(self._look_on())
 
     async def stop(self) -> None:
@@ -80,12 +104,32 @@ class Duty:
             await asyncio.to_thread(self._courier.close, CLOSE_SECONDS)
 
     @property
+    def problem(self) -> str:
+        """Why the file cannot be used as it is now; empty while it can."""
+        return self._file.problem if self._file is not None else ""
+
+    @property
     def rules(self) -> Rules:
+        """What is watched now, and what is sent to."""
         return self._rules
+
+    @property
+    def listing(self) -> Listing:
+        """Everything there is, with what is paused and what cannot be used."""
+        return self._listing
+
+    @property
+    def kept(self) -> Kept:
+        """What was made on the page."""
+        return self._kept
 
     def states(self) -> list[State]:
         """List the alarms that wait or fire."""
         return self._watch.states() if self._watch is not None else []
+
+    def newest(self, rule: str) -> State | None:
+        """Give what a rule told last, over or not."""
+        return self._watch.newest(rule) if self._watch is not None else None
 
     @property
     def problems(self) -> dict[str, str]:
@@ -96,71 +140,81 @@ class Duty:
         """Read what was sent and whether it arrived, newest first."""
         return self.log.recent(limit)
 
+    def change(self, make: Callable[[Kept], Kept]) -> None:
+        """Change what was made on the page. It is watched by from the next look on, which is now.
+
+        Args:
+            make: gives another of what there is; what it raises is raised, and nothing changes.
+
+        Raises:
+            OSError: it could not be kept; nothing was changed.
+        """
+        with self._changing:
+            kept = make(self._kept)
+            self._kept_in.save(keeping.to_data(kept))
+            self._kept = kept
+            self._list()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._changed.set)
+
     def try_destination(self, name: str) -> Receipt:
         """Send a message to one destination now; what a test button does. It blocks.
 
         Raises:
             ChannelError: it did not arrive.
-            ValueError: no destination is called so.
+            ValueError: no destination is called so, or it cannot be used.
         """
-        for destination in self._rules.destinations:
-            if destination.name == name:
+        for one in self._listing.destinations:
+            if one.name == name and one.what is not None:
                 title = "a message to try this destination"
-                return deliver_now(destination, Message(title=title, text="It arrived."))
-        known = ", ".join(one.name for one in self._rules.destinations) or "none"
+                return deliver_now(one.what, Message(title=title, text="It arrived."))
+        known = ", ".join(one.name for one in self._listing.destinations) or "none"
         raise ValueError(f"there is no destination {name!r}; known: {known}")
 
     async def _look_on(self) -> None:
         while True:
+            self._changed.clear()
             try:
                 await asyncio.to_thread(self._look)
             except Exception:
                 # Alarms must not stop because of one look that failed in an unforeseen way.
                 _logger.exception("alarms could not be looked at")
-            await asyncio.sleep(self._every)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), self._every)
+
+    def _read(self) -> None:
+        if self._file is not None:
+            self._file.read()
+        self._kept = self._kept_in.load(keeping.from_data, Kept())
+        self._list()
+        self._begin(self._listing.active())
+
+    def _list(self) -> None:
+        file = self._file.rules if self._file is not None else Rules()
+        self._listing = list_all(file, self._variables, self._kept, self.files)
 
     def _look(self) -> None:
-        self._reread()
-        assert self._watch is not None
-        self._watch.look()
-
-    def _read(self) -> Rules:
-        self._read_as = self._stamp()
-        return read_rules(self.path)
-
-    def _stamp(self) -> tuple[int, int] | None:
-        try:
-            status = self.path.stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size
-
-    def _reread(self) -> None:
-        """Use the file as it is now, if it was changed and can be used."""
-        if self._stamp() == self._read_as:
-            return
-        try:
-            rules = self._read()
-        except RuleError as error:
-            if str(error) != self.problem:
-                _logger.warning("alarms stay as they were: %s", error)
-            self.problem = str(error)
-            return
-        self.problem = ""
+        with self._changing:
+            if self._file is not None and self._file.reread():
+                self._list()
+            rules = self._listing.active()
         if rules != self._rules:
             self._begin(rules)
+        if self._watch is not None and rules.rules:
+            self._watch.look()
 
     def _begin(self, rules: Rules) -> None:
-        if self._watch is not None and rules.destinations == self._rules.destinations:
-            self._watch.change_rules(rules.rules)
-        else:
+        if self._courier is None or rules.destinations != self._rules.destinations:
             if self._courier is not None:
                 # What it cannot send by then is in the outbox, for the next one.
                 self._courier.close(CLOSE_SECONDS)
-            self._courier = Courier(
-                rules.destinations, FileOutbox(self._folder / "waiting", self.log)
-            )
+            outbox = FileOutbox(self._folder / "waiting", self.log)
+            self._courier = Courier(rules.destinations, outbox)
             self._courier.resume()
+        if self._watch is None:
             book = FileBook(self._folder / "states.json")
             self._watch = Watch(rules.rules, self._store, self._courier, book, page=self._page)
+        else:
+            self._watch.change_courier(self._courier)
+            self._watch.change_rules(rules.rules)
         self._rules = rules

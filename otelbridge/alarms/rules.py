@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from otelbridge.alarms.places import line_of, place_of_syntax_error
 from otelbridge.channels.definition import make_destination, parse_destination
 from otelbridge.channels.destination import Destination
 from otelbridge.channels.message import SEVERITIES, Severity
@@ -39,7 +40,23 @@ else:
 
 
 class RuleError(ValueError):
-    """A rule cannot be used; its text is one line that names it, and what is allowed."""
+    """A rule cannot be used; its text is one line that names it, and what is allowed.
+
+    Attributes:
+        problems: what is wrong, by the key it is wrong with.
+        table: where it stands in a file: the destination's name, or the alarm's number from 0.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        problems: Mapping[str, str] | None = None,
+        table: str | int | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.problems = dict(problems or {})
+        self.table = table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,18 +165,23 @@ def read_rules(path: Path, environ: Mapping[str, str] | None = None) -> Rules:
             variables by default.
 
     Raises:
-        RuleError: naming the file, the table, the key and what is allowed; never a secret.
+        RuleError: naming the file, the line, the table, the key and what is allowed; never a
+            secret.
     """
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        data = tomllib.loads(text)
     except OSError as error:
         raise RuleError(f"{path}: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise RuleError(f"{path}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise RuleError(place_of_syntax_error(path, str(error))) from None
     try:
         return make_rules(data, environ)
     except RuleError as error:
-        raise RuleError(f"{path}: {error}") from None
+        line = line_of(text, error.table, next(iter(error.problems), ""))
+        raise RuleError(f"{path}{f':{line}' if line else ''}: {error}") from None
 
 
 def make_rules(data: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Rules:
@@ -177,17 +199,23 @@ def make_rules(data: Mapping[str, Any], environ: Mapping[str, str] | None = None
     alarms = data.get("alarms", [])
     if not isinstance(alarms, list) or not all(isinstance(one, dict) for one in alarms):
         raise RuleError("alarms are a list of tables: [[alarms]]")
-    rules = tuple(make_rule(table) for table in alarms)
-    names: set[str] = set()
-    for rule in rules:
-        if rule.name in names:
-            raise RuleError(f"two alarms are called {rule.name!r}")
-        names.add(rule.name)
+    rules: list[Rule] = []
+    for number, table in enumerate(alarms):
+        try:
+            rule = make_rule(table)
+        except RuleError as error:
+            error.table = number
+            raise
+        if any(rule.name == other.name for other in rules):
+            text = f"two alarms are called {rule.name!r}"
+            raise RuleError(text, problems={"name": text}, table=number)
         for name in rule.to:
             if name not in tables:
                 known = ", ".join(tables) or "none"
-                raise RuleError(f"{rule.name}: to is {name!r}; there are: {known}")
-    return Rules(rules, destinations)
+                text = f"to is {name!r}; there are: {known}"
+                raise RuleError(f"{rule.name}: {text}", problems={"to": text}, table=number)
+        rules.append(rule)
+    return Rules(tuple(rules), destinations)
 
 
 def make_rule(table: Mapping[str, Any]) -> Rule:
@@ -198,34 +226,37 @@ def make_rule(table: Mapping[str, Any]) -> Rule:
     """
     name = str(table.get("name", "")).strip()
     if not name:
-        raise RuleError("an alarm needs a name")
+        raise RuleError("an alarm needs a name", problems={"name": "an alarm needs a name"})
     when = str(table.get("when", "")).strip().lower().replace(" ", "-").replace("_", "-")
     kind = KINDS.get(when)
     if kind is None:
-        raise RuleError(f"{name}: when is {table.get('when', '')!r}; allowed: {', '.join(KINDS)}")
+        text = f"when is {table.get('when', '')!r}; allowed: {', '.join(KINDS)}"
+        raise RuleError(f"{name}: {text}", problems={"when": text})
     allowed = (*_COMMON, *kind.keys)
-    for key in table:
-        if key not in allowed:
-            raise RuleError(f"{name}: {when} has no {key!r}; allowed: {', '.join(allowed)}")
-    for key in kind.needed:
-        if table.get(key) in (None, ""):
-            raise RuleError(f"{name}: {when} needs {key}")
+    problems = {
+        key: f"{when} has no {key!r}; allowed: {', '.join(allowed)}"
+        for key in table
+        if key not in allowed
+    }
+    problems |= {key: f"{when} needs {key}" for key in kind.needed if table.get(key) in (None, "")}
     values: dict[str, Any] = dict(kind.defaults)
     for key, value in table.items():
-        if key in {"name", "when"} or value in (None, ""):
+        if key in {"name", "when"} or key in problems or value in (None, ""):
             continue
         reader = _ABOVE[when] if key == "above" else _READERS[key]
         try:
             values["hold" if key == "for" else key] = reader(value)
         except ValueError as error:
-            raise RuleError(f"{name}: {key} is {value!r}; {error}") from None
+            problems[key] = f"{key} is {value!r}; {error}"
+    if problems:
+        raise RuleError(f"{name}: {next(iter(problems.values()))}", problems=problems)
     return Rule(name=name, when=when, **values)
 
 
 def _destination(name: str, table: Mapping[str, Any], environ: Mapping[str, str]) -> Destination:
-    values = {key: _expanded(name, key, value, environ) for key, value in table.items()}
-    values["name"] = name
     try:
+        values = {key: _expanded(key, value, environ) for key, value in table.items()}
+        values["name"] = name
         if "url" in values and "kind" not in values:
             made = parse_destination(str(values.pop("url")))
             if len(values) == 1:
@@ -235,19 +266,21 @@ def _destination(name: str, table: Mapping[str, Any], environ: Mapping[str, str]
         kind = str(values.pop("kind", ""))
         return make_destination(kind, values)
     except ValueError as error:
-        raise RuleError(f"destination {name}: {error}") from None
+        problems = getattr(error, "problems", None)
+        raise RuleError(f"destination {name}: {error}", problems=problems, table=name) from None
 
 
 def _attributes(destination: Destination) -> dict[str, Any]:
     return {name: getattr(destination, name) for name in Destination.__dataclass_fields__}
 
 
-def _expanded(name: str, key: str, value: Any, environ: Mapping[str, str]) -> Any:
+def _expanded(key: str, value: Any, environ: Mapping[str, str]) -> Any:
     """Take a secret from a variable, so that the file can be shown to anybody."""
     if not (isinstance(value, str) and value.startswith("$") and value[1:].isidentifier()):
         return value
     if not environ.get(value[1:]):
-        raise RuleError(f"destination {name}: {key} is {value}, which is not set")
+        text = f"{key} is {value}, which is not set"
+        raise RuleError(text, problems={key: text})
     return environ[value[1:]]
 
 
@@ -298,7 +331,7 @@ def _fraction(value: Any) -> float:
 
 
 def _percentile(value: Any) -> int:
-    if value not in (50, 95, 99):
+    if str(value) not in {"50", "95", "99"}:
         raise ValueError("allowed: 50, 95 or 99")
     return int(value)
 

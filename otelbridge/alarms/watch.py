@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
-from urllib.parse import quote
 
 from otelbridge.alarms.book import Book
 from otelbridge.alarms.conditions import find
+from otelbridge.alarms.evidence import evidence
 from otelbridge.alarms.rules import KINDS, Rule
 from otelbridge.alarms.states import Change, State, States, advance, without_rules
 from otelbridge.channels.courier import Courier
@@ -61,20 +61,39 @@ class Watch:
         """List the alarms that wait or fire, those that fire first."""
         shown = [
             state
-            for state in self._states.values()
+            for state in self._states.copy().values()
             if state.subject != _BASELINE and not self._is_over(state)
         ]
         return sorted(shown, key=lambda state: (state.fired is None, -(state.fired or state.since)))
 
     def change_rules(self, rules: Sequence[Rule]) -> None:
         """Watch by other rules from now on; states of rules that stay are kept."""
+        kinds = {rule.name: rule.when for rule in self.rules}
         self.rules = tuple(rules)
-        self._states = without_rules(self._states, self.rules)
+        # A rule of another kind has only its name from the one before.
+        same = [rule for rule in self.rules if kinds.get(rule.name, rule.when) == rule.when]
+        self._states = without_rules(self._states, same)
         self.problems = {
             name: text
             for name, text in self.problems.items()
             if any(rule.name == name for rule in self.rules)
         }
+
+    def change_courier(self, courier: Courier) -> None:
+        """Hand what is told to another courier from now on."""
+        self._courier = courier
+
+    def newest(self, rule: str) -> State | None:
+        """Give what a rule told last, over or not."""
+        baseline = self._states.get((rule, _BASELINE))
+        # What was there before the rule was made was never told.
+        before = (baseline.fired or 0.0) if baseline is not None else 0.0
+        told = [
+            state
+            for state in self._states.copy().values()
+            if state.rule == rule and (state.fired or 0.0) > before
+        ]
+        return max(told, key=lambda state: state.fired or 0.0, default=None)
 
     def look(self) -> list[Change]:
         """Look at every rule once, and hand over what is to be told.
@@ -128,7 +147,11 @@ class Watch:
         rule = next(rule for rule in self.rules if rule.name == change.state.rule)
         if change.what == "resolved" and not (rule.resolved and change.state.told):
             return
-        self._courier.post(self._message(rule, change), rule.to or None)
+        known = {one.name for one in self._courier.destinations}
+        to = [name for name in rule.to if name in known]
+        # Where none of its destinations is in use, nobody is told; by no name, all are.
+        if to or not rule.to:
+            self._courier.post(self._message(rule, change), to or None)
         change.state.told = True
 
     def _tell_untold(self) -> None:
@@ -140,8 +163,8 @@ class Watch:
     def _message(self, rule: Rule, change: Change) -> Message:
         state, finding = change.state, change.finding
         link = ""
-        if self._page and state.project:
-            link = f"{self._page}/logs?query=" + quote(f'service.name: "{state.project}"', safe="")
+        if self._page:
+            link = self._page + evidence(rule, state, lasting=True)[1]
         if change.what == "resolved":
             lasted = round((state.clear or self._now()) - (state.fired or state.since))
             return Message(

@@ -57,7 +57,15 @@ class ChannelError(Exception):
 
 
 class ChannelSettingsError(ValueError):
-    """A channel cannot be made of these values; its text says which one, and what is allowed."""
+    """A channel cannot be made of these values; its text says which one, and what is allowed.
+
+    Attributes:
+        problems: what is wrong, by the name of the field, where it is known.
+    """
+
+    def __init__(self, text: str, problems: Mapping[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.problems = dict(problems or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,19 +179,32 @@ class Channel:
             ChannelSettingsError: a value is missing, unknown or not allowed.
         """
         form = {one.name: one for one in cls.form()}
+        problems: dict[str, str] = {}
+        known = ", ".join(form) or "none"
         for name in values:
             if name not in form:
-                known = ", ".join(form) or "none"
-                raise ChannelSettingsError(f"{cls.kind} has no {name!r}; allowed: {known}")
+                problems[name] = f"{cls.kind} has no {name!r}; allowed: {known}"
         given: dict[str, Any] = {}
         for one in form.values():
             value = values.get(one.name)
             if value is None or value == "":
                 if one.required:
-                    raise ChannelSettingsError(f"{cls.kind} needs {one.name}: {one.help}")
+                    problems[one.name] = f"{cls.kind} needs {one.name}: {one.help}"
                 continue
-            given[one.name] = _read(cls.kind, one, value)
-        return cls(**given)
+            try:
+                given[one.name] = _read(cls.kind, one, value)
+            except ChannelSettingsError as error:
+                problems[one.name] = str(error)
+        if problems:
+            raise ChannelSettingsError(next(iter(problems.values())), problems)
+        try:
+            return cls(**given)
+        except ChannelSettingsError as error:
+            # A channel's own check names the field as every line here does.
+            field = str(error).partition(": ")[2].partition(" is ")[0]
+            if not error.problems and field in form:
+                error.problems = {field: str(error)}
+            raise
 
     def secrets(self) -> list[str]:
         """List the values that nobody may read."""

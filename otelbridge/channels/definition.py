@@ -114,6 +114,7 @@ def make_destination(kind: str, values: Mapping[str, Any]) -> Destination:
     channel_class = find_channel(kind)
     fields = {field.name for field in channel_class.form()}
     options: dict[str, Any] = {}
+    problems: dict[str, str] = {}
     for name in [name for name in values if name in _OPTIONS and name not in fields]:
         given = values[name]
         if isinstance(given, (list, tuple)):
@@ -121,14 +122,17 @@ def make_destination(kind: str, values: Mapping[str, Any]) -> Destination:
         try:
             options[name] = _OPTIONS[name](str(given))
         except ValueError as error:
-            raise ChannelSettingsError(f"{kind}: {name} is {str(given)!r}; {error}") from None
-    rest = {name: value for name, value in values.items() if name not in options}
+            problems[name] = f"{kind}: {name} is {str(given)!r}; {error}"
+    rest = {name: value for name, value in values.items() if name not in {*options, *problems}}
     try:
         channel = channel_class.from_values(rest)
     except ChannelSettingsError as error:
-        if "allowed:" in str(error) and " has no " in str(error):
-            raise ChannelSettingsError(f"{error}; and {', '.join(_OPTIONS)}") from None
-        raise
+        text = next(iter(problems.values()), str(error))
+        if "allowed:" in text and " has no " in text:
+            text = f"{text}; and {', '.join(_OPTIONS)}"
+        raise ChannelSettingsError(text, {**problems, **error.problems}) from None
+    if problems:
+        raise ChannelSettingsError(next(iter(problems.values())), problems)
     return Destination(channel=channel, **options)
 
 

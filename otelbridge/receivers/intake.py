@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from otelbridge.error_groups import identify
 from otelbridge.receivers.counters import ReceiverCounters
 from otelbridge.receivers.decoded import Decoded, DecodeError
 from otelbridge.store.protocol import Store, StoreError, StoreUnavailableError
@@ -88,9 +89,9 @@ class Intake:
         try:
             if size > LARGE_BODY:
                 loop = asyncio.get_running_loop()
-                decoded = await loop.run_in_executor(self._decoders, decode)
+                decoded = await loop.run_in_executor(self._decoders, _identified, decode)
             else:
-                decoded = decode()
+                decoded = _identified(decode)
             duplicates = 0
             if len(decoded.batch):
                 duplicates = (await self._store.write(decoded.batch)).duplicates
@@ -121,3 +122,9 @@ class Intake:
     def reject(self, reason: str, message: str, count: int = 1) -> None:
         """Count what was turned away."""
         self.counters.reject(reason, message, time.time(), count)
+
+
+def _identified(decode: Callable[[], Decoded]) -> Decoded:
+    decoded = decode()
+    identify(decoded.batch.logs)
+    return decoded

@@ -13,6 +13,7 @@ import socket
 import time
 from collections import deque
 
+from otelbridge.error_groups import identify
 from otelbridge.model import Batch, LogRecord
 from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
 from otelbridge.receivers.datagrams import Address, DatagramReader
@@ -141,6 +142,7 @@ class UdpReceiver:
             size += len(data)
             taken += 1
             records += self._decode(data, address, arrived)
+        identify(records)
         self._counters.accept(size=size, requests=taken)
         return records
 

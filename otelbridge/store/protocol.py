@@ -85,6 +85,35 @@ class Facet:
 
 
 @dataclass(slots=True)
+class ErrorGroup:
+    """Records that are the same error (:mod:`otelbridge.error_groups`): those in a range.
+
+    ``first_seen`` and ``last_seen`` (nanoseconds) are over all that is kept, and the texts are of
+    the newest record in the range, ``sample`` (an id). Services, releases (``service.version``)
+    and users come with how many of the records name them, the most frequent first.
+
+    Attributes:
+        where: the place in the program, as ``shop/orders.py:12 in pay``; empty where not known.
+        user_count: how many different users; ``users`` lists some of them.
+        series: the count, a value a step.
+    """
+
+    fingerprint: str
+    type: str
+    message: str
+    where: str
+    count: int
+    first_seen: int
+    last_seen: int
+    sample: int
+    services: list[tuple[str, int]] = field(default_factory=list)
+    releases: list[tuple[str, int]] = field(default_factory=list)
+    users: list[tuple[str, int]] = field(default_factory=list)
+    user_count: int = 0
+    series: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class TraceSummary:
     """A trace in a list. ``time`` and ``duration`` are the root span's where it has arrived."""
 
@@ -262,6 +291,21 @@ class Store(Protocol):
 
     def count_logs(self, query: Query | None, within: TimeRange) -> int:
         """How many logs match."""
+
+    def error_groups(
+        self,
+        query: Query | None,
+        within: TimeRange,
+        *,
+        fingerprint: str | None = None,
+        limit: int = 500,
+        steps: int = 30,
+    ) -> list[ErrorGroup]:
+        """The groups of the errors that match, the one seen last in the range first.
+
+        Args:
+            fingerprint: only this group.
+        """
 
     def field_names(self, signal: Signal) -> list[str]:
         """Every field name a query may use: the built-in ones and the attributes seen."""

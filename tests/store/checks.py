@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter
 from pathlib import Path
@@ -17,6 +18,7 @@ def assert_consistent(path: Path) -> None:
     try:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         _assert_rollups(connection)
+        _assert_errors(connection)
         for signal, read in (("logs", _read_logs), ("spans", _read_spans)):
             _assert_words(connection, signal, read)
     finally:
@@ -48,6 +50,24 @@ def _assert_rollups(connection: sqlite3.Connection) -> None:
     ):
         rows = connection.execute(f"SELECT * FROM {table}").fetchall()
         assert {row[:-1]: row[-1] for row in rows} == dict(expected), table
+
+
+def _assert_errors(connection: sqlite3.Connection) -> None:
+    expected = set()
+    for id, resource, attributes in connection.execute(
+        "SELECT id, resource, attributes FROM logs WHERE attributes IS NOT NULL"
+    ):
+        own = json.loads(attributes)
+        group = own.get("otelbridge.fingerprint") or own.get("exception.type")
+        if isinstance(group, str) and group:
+            expected.add((group, id, resource))
+    found = {
+        (group.removeprefix("type:"), id, resource)
+        for group, id, resource in connection.execute(
+            "SELECT fingerprint, id, resource FROM errors"
+        )
+    }
+    assert found == expected
 
 
 def by_width(counts: Counter[tuple[int, ...]]) -> Counter[tuple[int, ...]]:

@@ -16,14 +16,15 @@ from otelbridge.elasticsearch.metric_documents import metric_documents
 from otelbridge.model import Batch
 from otelbridge.search.query import Query
 from otelbridge.settings import Settings
+from otelbridge.store.elasticsearch import errors, logs, metrics, services, traces
 from otelbridge.store.elasticsearch import fields as field_reader
-from otelbridge.store.elasticsearch import logs, metrics, services, traces
 from otelbridge.store.elasticsearch.dsl import EVERYTHING
 from otelbridge.store.elasticsearch.following import Arriving
 from otelbridge.store.elasticsearch.kql import LOGS
 from otelbridge.store.elasticsearch.server import Server
 from otelbridge.store.protocol import (
     Arrivals,
+    ErrorGroup,
     Facet,
     Following,
     Histogram,
@@ -213,6 +214,20 @@ class ElasticsearchStore:
     def count_logs(self, query: Query | None, within: TimeRange) -> int:
         """How many logs match."""
         return logs.count(self._open_server, query, within)
+
+    def error_groups(
+        self,
+        query: Query | None,
+        within: TimeRange,
+        *,
+        fingerprint: str | None = None,
+        limit: int = 500,
+        steps: int = 30,
+    ) -> list[ErrorGroup]:
+        """The groups of the errors that match, the one seen last in the range first."""
+        return errors.read_error_groups(
+            self._open_server, query, within, fingerprint=fingerprint, limit=limit, steps=steps
+        )
 
     def field_names(self, signal: Signal) -> list[str]:
         """Every field name a query may use: the built-in ones and the attributes indexed."""

@@ -189,6 +189,7 @@ class Inserter:
             )
             names.update(record.attributes)
             rollups.log(row, received, resource, record.severity_number)
+            rollups.error(row, resource, record.attributes)
             added[place].logs.append(row)
         self._connection.executemany(INSERT_LOG, rows)
         self._connection.executemany("INSERT INTO logs_fts (rowid, words) VALUES (?, ?)", words)

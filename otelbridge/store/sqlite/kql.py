@@ -74,6 +74,7 @@ def compile_query(
     resource_names: Collection[str] | None = None,
     ids: tuple[int, int] | None = None,
     now: int | None = None,
+    index_first: bool = True,
 ) -> Compiled:
     """Translate a query.
 
@@ -83,9 +84,12 @@ def compile_query(
             that is not known.
         ids: the first id and the end of the ids that are asked for, where there is a range.
         now: nanoseconds since the epoch, for ``now-15m``.
+        index_first: the index may propose rows; else the condition decides alone.
     """
     compiler = _Compiler(signal, resource_names, ids, time.time_ns() if now is None else now)
     part = compiler.part(query)
+    if not index_first:
+        return Compiled(None, part.alone.text, part.alone.params)
     chosen = part.alone if part.match is None else part.rest
     return Compiled(part.match, chosen.text, chosen.params)
 

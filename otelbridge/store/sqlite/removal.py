@@ -164,6 +164,7 @@ def _read_logs(
         own = {} if attributes is None else loads(attributes)
         if origin is not None:
             own.update(loads(origin))
+        rollups.error(id, resource, own)
         text = log_words(
             body=body if body_json is None else loads(body),
             attributes=own,

@@ -1,4 +1,4 @@
-"""The counts kept beside the rows, changed in the rows' own transaction."""
+"""Counts, and which logs are errors: kept beside the rows, changed in the rows' transaction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import math
 import sqlite3
 from collections import Counter
 
-from otelbridge.model import KIND_CONSUMER, KIND_SERVER, STATUS_ERROR
+from otelbridge.error_groups import group_of, users_of
+from otelbridge.model import KIND_CONSUMER, KIND_SERVER, STATUS_ERROR, Attributes
+from otelbridge.store.sqlite.json_text import clean_text
 from otelbridge.store.sqlite.tables import ROLLUP_SECONDS, ROLLUP_WIDTHS
 
 _STEP = ROLLUP_SECONDS * 1_000_000
@@ -30,18 +32,28 @@ def is_entry(kind: int, parent_span_id: bytes | None) -> bool:
 
 
 class Rollups:
-    """Collects changes to the counts of one transaction; :meth:`apply` writes them."""
+    """Collects changes of one transaction; :meth:`apply` writes them."""
 
     def __init__(self) -> None:
         # By the narrowest step; the wider ones are summed up at the end.
         self._logs: Counter[tuple[int, ...]] = Counter()
         self._spans: Counter[tuple[int, ...]] = Counter()
         self._arrivals: Counter[tuple[str, int, int]] = Counter()
+        self._errors: list[tuple[str, int, int, str | None]] = []
 
     def log(self, id: int, received: int, resource: int, severity: int) -> None:
         """Count a log."""
         self._logs[id // _STEP * ROLLUP_SECONDS, resource, severity] += 1
         self._arrivals["logs", received // _MINUTE_RECEIVED, id // _MINUTE_IN_IDS] += 1
+
+    def error(self, id: int, resource: int, attributes: Attributes) -> None:
+        """Note the log if it is an error."""
+        group = group_of(attributes)
+        if group is not None:
+            users = "\n".join(user.replace("\n", " ") for user in users_of(attributes))
+            self._errors.append(
+                (clean_text(group), id, resource, clean_text(users) if users else None)
+            )
 
     def span(
         self,
@@ -70,6 +82,13 @@ class Rollups:
 
     def apply(self, connection: sqlite3.Connection, sign: int) -> None:
         """Add what was counted to the tables (``sign`` 1) or take it out of them (-1)."""
+        if sign > 0:
+            connection.executemany("INSERT INTO errors VALUES (?, ?, ?, ?)", self._errors)
+        else:
+            connection.executemany(
+                "DELETE FROM errors WHERE fingerprint = ? AND id = ?",
+                [(group, id) for group, id, _, _ in self._errors],
+            )
         for table, keys, counts in (
             ("log_counts", ("width", "step", "resource", "severity"), _by_width(self._logs)),
             (

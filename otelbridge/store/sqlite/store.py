@@ -13,6 +13,7 @@ from otelbridge.model import Attributes, Batch
 from otelbridge.search.query import Query
 from otelbridge.store.protocol import (
     Arrivals,
+    ErrorGroup,
     Facet,
     Following,
     Histogram,
@@ -27,7 +28,16 @@ from otelbridge.store.protocol import (
     Trace,
     TraceSummary,
 )
-from otelbridge.store.sqlite import facets, fields, histogram, logs, metrics, services, traces
+from otelbridge.store.sqlite import (
+    errors,
+    facets,
+    fields,
+    histogram,
+    logs,
+    metrics,
+    services,
+    traces,
+)
 from otelbridge.store.sqlite.arrival_clock import ArrivalClock, steady_seconds
 from otelbridge.store.sqlite.attribute_sets import SetReader
 from otelbridge.store.sqlite.connections import ReaderPool
@@ -228,6 +238,27 @@ class SQLiteStore:
         """How many logs match."""
         with self._reading() as (connection, _):
             return logs.count(connection, query, within)
+
+    def error_groups(
+        self,
+        query: Query | None,
+        within: TimeRange,
+        *,
+        fingerprint: str | None = None,
+        limit: int = 500,
+        steps: int = 30,
+    ) -> list[ErrorGroup]:
+        """The groups of the errors that match, the one seen last in the range first."""
+        with self._reading() as (connection, sets):
+            return errors.read_error_groups(
+                connection,
+                sets,
+                query,
+                within,
+                fingerprint=fingerprint,
+                limit=limit,
+                steps=steps,
+            )
 
     def field_names(self, signal: Signal) -> list[str]:
         """Every field name a query may use."""

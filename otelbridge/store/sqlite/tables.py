@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 # Seconds that one row of the roll-up tables covers: every record is counted in one row of each
 # width, so that an hour's picture and a week's read about as many rows. Each divides the next.
@@ -105,6 +105,15 @@ CREATE TABLE span_counts (             -- entry spans only
     duration_step INTEGER NOT NULL,    -- floor(16 * log2(duration in ns)), 0 for 0
     count INTEGER NOT NULL,
     PRIMARY KEY (width, step, resource, error, duration_step)
+) WITHOUT ROWID;
+
+-- Which logs are the same error, for groups of errors: all that is asked of them but their texts.
+CREATE TABLE errors (
+    fingerprint TEXT NOT NULL,
+    id INTEGER NOT NULL,               -- the log's
+    resource INTEGER NOT NULL,
+    users TEXT,                        -- who was touched, a line each; NULL where nobody is named
+    PRIMARY KEY (fingerprint, id)
 ) WITHOUT ROWID;
 
 -- How many rows arrived in which minute with ids of which minute: what retention by age reads to

@@ -10,8 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from otelbridge import schema
 from otelbridge.store.protocol import StoreError
 from otelbridge.store.sqlite import tables
+from otelbridge.store.sqlite.json_text import loads
+from otelbridge.store.sqlite.rollups import Rollups
 from otelbridge.store.sqlite.stats import file_bytes
 
 _log = logging.getLogger(__name__)
@@ -69,11 +72,28 @@ def _from_2(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE spans ADD COLUMN origin INTEGER REFERENCES attribute_sets")
 
 
+def _from_3(connection: sqlite3.Connection) -> None:
+    """Version 3 did not note which logs are errors."""
+    connection.execute(
+        "CREATE TABLE errors (fingerprint TEXT NOT NULL, id INTEGER NOT NULL,"
+        " resource INTEGER NOT NULL, users TEXT, PRIMARY KEY (fingerprint, id)) WITHOUT ROWID"
+    )
+    rollups = Rollups()
+    for id, resource, attributes in connection.execute(
+        "SELECT id, resource, attributes FROM logs WHERE instr(attributes, ?)"
+        " OR instr(attributes, '\"exception.type\"')",
+        (f'"{schema.FINGERPRINT}"',),
+    ):
+        rollups.error(id, resource, loads(attributes))
+    rollups.apply(connection, 1)
+
+
 # What brings a file from a version to the next one.
 STEPS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {
     0: _from_0,
     1: _from_1,
     2: _from_2,
+    3: _from_3,
 }
 
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from otelbridge.alarms.duty import Duty
 from otelbridge.alarms.rules import RuleError, Rules
 from otelbridge.alarms.variable import parse_rules
-from otelbridge.bridge_state import state_folder
+from otelbridge.bridge_state import StateFile, state_folder
 from otelbridge.channels.channel import ChannelSettingsError
 from otelbridge.channels.definition import find_channel, parse_destinations
+from otelbridge.projects import Roster
 from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
 from otelbridge.receivers.http_server import HttpServer
 from otelbridge.receivers.intake import Held, Intake
@@ -57,6 +58,7 @@ class Bridge:
         receivers: what each receiver took in and turned away.
         senders: what is known of each UDP sender, by its name.
         addresses: host and port by ``grpc``, ``http``, ``web`` and ``udp``, once started.
+        projects: the processes that announced themselves, and how they are.
         alarms: what watches and tells people; without rules it does nothing.
     """
 
@@ -72,6 +74,7 @@ class Bridge:
         self.receivers = [ReceiverCounters(name) for name in ("OTLP/gRPC", "OTLP/HTTP", "UDP")]
         self.senders: dict[str, SenderCounters] = {}
         self.addresses: dict[str, tuple[str, int]] = {}
+        self.projects = Roster(self.store, StateFile(state_folder(self.settings) / "projects.json"))
         self.alarms = _make_alarms(self.settings, self.store)
         self._create_web = create_web or _create_web
         self._decoders = ThreadPoolExecutor(1, thread_name_prefix="decode")
@@ -109,6 +112,8 @@ class Bridge:
         stack.callback(self._decoders.shutdown, wait=False, cancel_futures=True)
         await self.store.open()
         stack.push_async_callback(self._close_store)
+        await self.projects.start()
+        stack.push_async_callback(self.projects.stop)
 
         grpc_counters, http_counters, udp_counters = self.receivers
         held = Held()

@@ -22,6 +22,7 @@ from otelbridge.web import (
     logs,
     metrics,
     pipeline,
+    projects,
     services,
     traces,
 )
@@ -40,6 +41,7 @@ from otelbridge.web.pages import make_environment
 from otelbridge.web.sessions import Attempts
 
 if TYPE_CHECKING:
+    from otelbridge.projects import Roster
     from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
     from otelbridge.settings import Settings
     from otelbridge.store.protocol import Store
@@ -60,6 +62,8 @@ class Bridge(Protocol):
     def senders(self) -> dict[str, SenderCounters]: ...
     @property
     def addresses(self) -> dict[str, tuple[str, int]]: ...
+    @property
+    def projects(self) -> Roster: ...
 
 
 async def _home(request: Request) -> Response:
@@ -97,6 +101,7 @@ def create_app(bridge: Bridge) -> Starlette:
             *completion.ROUTES,
             *traces.ROUTES,
             *services.ROUTES,
+            *projects.ROUTES,
             *metrics.ROUTES,
             *pipeline.ROUTES,
             Mount("/static/{version}", VersionedFiles()),

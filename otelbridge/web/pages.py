@@ -17,6 +17,7 @@ from otelbridge.web.state import PageState
 # Views of the navigation: address and name.
 VIEWS = (
     ("/services", "Services"),
+    ("/projects", "Projects"),
     ("/logs", "Logs"),
     ("/traces", "Traces"),
     ("/metrics", "Metrics"),

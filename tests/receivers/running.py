@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,16 @@ from otelbridge.receivers.counters import ReceiverCounters
 from otelbridge.serve import Bridge
 from otelbridge.settings import read_settings
 from otelbridge.store.protocol import Arrivals, StoreError
+
+
+class NothingArrives(AsyncIterator[Arrivals]):
+    """What follows a store that tells nobody."""
+
+    async def begun(self) -> None:
+        await asyncio.Event().wait()
+
+    async def __anext__(self) -> Arrivals:
+        raise StopAsyncIteration
 
 
 class MemoryStore:
@@ -39,6 +49,9 @@ class MemoryStore:
 
     async def close(self) -> None:
         self.closed = True
+
+    def arrivals(self) -> NothingArrives:
+        return NothingArrives()
 
     async def write(self, batch: Batch) -> Arrivals:
         self.waiting += 1

@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from otelbridge.alarms.duty import Duty
+from otelbridge.bridge_state import StateFile
 from otelbridge.model import Batch, LogRecord, MetricPoint, Span
+from otelbridge.projects import Roster
 from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
 from otelbridge.settings import Settings, read_settings
 from otelbridge.store import open_store
@@ -31,6 +35,12 @@ class StandingBridge:
     addresses: dict[str, tuple[str, int]] = field(
         default_factory=lambda: {"http": ("127.0.0.1", 4318), "grpc": ("127.0.0.1", 4317)}
     )
+    alarms: Duty = field(init=False)
+    state: Path = field(default_factory=Path)
+    projects: Roster = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.projects = Roster(self.store, StateFile(self.state / "projects.json"))
 
 
 @dataclass
@@ -57,7 +67,8 @@ class Page:
 
 def start(stack: ExitStack, settings: Settings, kind: type[Page]) -> Page:
     """Open a page over the store that the settings name, until the stack is left."""
-    bridge = StandingBridge(open_store(settings), settings)
+    state = Path(stack.enter_context(TemporaryDirectory()))
+    bridge = StandingBridge(open_store(settings), settings, state=state)
     client = TestClient(
         create_app(bridge), base_url="http://127.0.0.1:4319", raise_server_exceptions=False
     )
@@ -65,6 +76,13 @@ def start(stack: ExitStack, settings: Settings, kind: type[Page]) -> Page:
     assert client.portal is not None
     client.portal.call(bridge.store.open)
     stack.callback(client.portal.call, bridge.store.close)
+    watched = Path(stack.enter_context(TemporaryDirectory()))
+    bridge.alarms = Duty(settings.alarms, bridge.store, watched, channels=settings.channels)
+    client.portal.call(bridge.alarms.start)
+    stack.callback(client.portal.call, bridge.alarms.stop)
+    client.portal.call(bridge.projects.start)
+    stack.callback(client.portal.call, bridge.projects.stop)
+    client.portal.call(bridge.projects.ready)
     return kind(client, bridge)
 
 

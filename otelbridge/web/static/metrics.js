@@ -208,6 +208,8 @@ function show() {
 
 async function load() {
   const params = new URLSearchParams(location.search);
+  // On the page of one project there is nothing to choose.
+  if (place.dataset.service) params.set("service", place.dataset.service);
   const asked = [fetch(`/metrics.json?${params}`)];
   const extra = params.get("metric");
   if (extra) {
@@ -223,7 +225,7 @@ async function load() {
   tell();
   show();
   // A list that someone has open is left alone.
-  if (document.activeElement === service) return;
+  if (!service || document.activeElement === service) return;
   const known = await (await fetch(`/services.json?${new URLSearchParams({ range: params.get("range") ?? "" })}`)).json();
   const chosen = service.dataset.chosen;
   const names = new Set([...known.services.map((one) => one.name), ...(chosen ? [chosen] : [])]);

@@ -220,6 +220,13 @@ class Settings:
         True,
         "write a Request and a Response record for every web request",
     )
+    flask_hook: Literal["own", "upstream"] = _setting(
+        "OTELBRIDGE_FLASK_HOOK",
+        parse_choice("own", "upstream"),
+        "own",
+        "what makes a Flask request's span and metrics: own, or OpenTelemetry's instrumentation,"
+        " which makes the same in more time",
+    )
     capture_output: bool = _setting(
         "OTELBRIDGE_CAPTURE_OUTPUT",
         parse_boolean,

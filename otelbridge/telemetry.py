@@ -128,6 +128,7 @@ class Instrumentation:
             meter_provider=self._pipeline.meter_provider,
             request_log=self.settings.request_log,
             report=self._capture.take,
+            hook=self.settings.flask_hook,
         )
 
     def flush(self, timeout: float = 5.0) -> bool:

@@ -1,13 +1,15 @@
 """Flask: a span for every request, and two log lines that tell what was asked and answered.
 
-Spans and the request metrics are made by OpenTelemetry's own Flask instrumentation. This module
-puts it where it belongs (first in, last out, so that everything a program does during a request
-happens inside its span), keeps secrets in queries out of its attributes, and writes
+Spans and the request metrics are made by our own hook (:mod:`otelbridge.frameworks.flask_hook`), or
+by OpenTelemetry's own Flask instrumentation where that is asked for or has been put to work before.
+This module puts either where it belongs (first in, last out, so that everything a program does
+during a request happens inside its span), keeps secrets in queries out of its attributes, and has
 
     Request GET http://127.0.0.1:5000/orders?token=***
     Response 200 OK
 
-through the app's own logger, at INFO, exactly once each for every request, whatever its end.
+written through the app's own logger, at INFO, exactly once each for every request, whatever its
+end.
 """
 
 from __future__ import annotations
@@ -16,46 +18,23 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import flask
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach, get_current
-from opentelemetry.instrumentation.flask import FlaskInstrumentor
 
-from otelbridge.frameworks.urls import redact_span, redact_url
+from otelbridge.frameworks.flask_hook import SPAN, FlaskHook
+from otelbridge.frameworks.flask_lines import RequestLines
+from otelbridge.frameworks.urls import redact_span
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-_STATE: Final = "otelbridge.request"
 _MARK: Final = "otelbridge"
-# Set by OpenTelemetry's instrumentation on requests that have a span; those whose URL is excluded
-# (OTEL_PYTHON_FLASK_EXCLUDED_URLS) have none.
-_SPAN: Final = "opentelemetry-flask.span_key"
-_INTERNAL_ERROR: Final = f"500 {HTTPStatus.INTERNAL_SERVER_ERROR.phrase.upper()}"
 
 _lock = threading.Lock()
-
-
-class RequestState:
-    """What is known of one request between its two lines."""
-
-    __slots__ = ("answered", "fields", "started")
-
-    def __init__(self, request: flask.Request) -> None:
-        """Start the clock."""
-        self.started = perf_counter()
-        self.answered = False
-        self.fields: dict[str, Any] = {
-            "http.request.method": request.method,
-            "url.full": redact_url(request.url),
-        }
-        if request.url_rule is not None:
-            self.fields["http.route"] = request.url_rule.rule
 
 
 def instrument_app(
@@ -65,6 +44,7 @@ def instrument_app(
     meter_provider: MeterProvider | None = None,
     request_log: bool = True,
     report: Callable[[logging.LogRecord], None] | None = None,
+    hook: Literal["own", "upstream"] = "own",
 ) -> None:
     """Instrument one app; a second time does nothing.
 
@@ -76,21 +56,21 @@ def instrument_app(
             ``http.server.request.duration``, in seconds, as the metric of that name does.
         report: is given the ERROR record of an exception that Flask passes on to the server
             without logging it, as it does in debug mode.
+        hook: what makes spans and metrics: ours, or OpenTelemetry's instrumentation. An app that
+            the latter has been applied to before is left to it.
     """
     with _lock:
         if app.extensions.get(_MARK):
             return
         app.extensions[_MARK] = True
-        if not getattr(app, "_is_instrumented_by_opentelemetry", False):
-            FlaskInstrumentor.instrument_app(  # type: ignore[no-untyped-call]
-                app,
-                tracer_provider=tracer_provider,
-                meter_provider=meter_provider,
-                enable_commenter=False,
-            )
-            _move_to_front(app.before_request_funcs, getattr(app, "_before_request", None))
-            _move_to_front(app.teardown_request_funcs, getattr(app, "_teardown_request", None))
-        _add_request_lines(app, request_log, report)
+        lines = RequestLines(app, request_log, report)
+        if getattr(app, "_is_instrumented_by_opentelemetry", False):
+            _follow_upstream(app, lines)
+        elif hook == "upstream":
+            _instrument_by_upstream(app, tracer_provider, meter_provider)
+            _follow_upstream(app, lines)
+        else:
+            _instrument_by_ours(app, tracer_provider, meter_provider, lines)
 
 
 def instrument_every_app(
@@ -121,59 +101,88 @@ def writes_to_console(handler: logging.Handler | None) -> bool:
     )
 
 
-def _add_request_lines(
-    app: flask.Flask, request_log: bool, report: Callable[[logging.LogRecord], None] | None
+def _instrument_by_ours(
+    app: flask.Flask,
+    tracer_provider: TracerProvider | None,
+    meter_provider: MeterProvider | None,
+    lines: RequestLines,
 ) -> None:
+    # By the names under which OpenTelemetry's instrumentation finds what it is to take away again,
+    # and that it has nothing to add.
+    marked: Any = app
+    marked._original_wsgi_app = app.wsgi_app
+    marked._is_instrumented_by_opentelemetry = True
+    hook = FlaskHook(app, tracer_provider, meter_provider)
+
     def before_request() -> None:
-        request = flask.request
-        if _SPAN not in request.environ:
-            return
-        state = request.environ[_STATE] = RequestState(request)
-        if request.query_string:
-            redact_span(trace.get_current_span())
-        if request_log:
-            app.logger.info(
-                "Request %s %s", request.method, state.fields["url.full"], extra=state.fields
-            )
+        if hook.begin():
+            lines.begin(flask.request)
 
     def after_request(response: flask.Response) -> flask.Response:
-        answer(response.status, response.status_code)
-        traced = _STATE in flask.request.environ
-        if traced and response.is_streamed and not response.direct_passthrough:
-            response.response = _InContext(iter(response.response), get_current())
-        return response
+        return _answered(lines, response)
 
     def teardown_request(error: BaseException | None) -> None:
-        state: RequestState | None = flask.request.environ.get(_STATE)
-        if error is None or state is None or state.answered:
-            return
-        # Flask passes the exception on (debug, PROPAGATE_EXCEPTIONS): the server will answer 500.
-        trace.get_current_span().set_attribute("http.response.status_code", 500)
-        if report is not None and not isinstance(error, SystemExit | KeyboardInterrupt):
-            report(_exception_record(app, error))
-        answer(_INTERNAL_ERROR, 500)
+        try:
+            if error is not None:
+                lines.fail(error, passed_on=hook.fail())
+        finally:
+            hook.end(error)
 
-    def answer(status: str, status_code: int) -> None:
-        state: RequestState | None = flask.request.environ.get(_STATE)
-        if state is None or state.answered:
-            return
-        state.answered = True
-        if request_log:
-            fields = {
-                **state.fields,
-                "http.response.status_code": status_code,
-                "http.server.request.duration": round(perf_counter() - state.started, 6),
-            }
-            app.logger.info("Response %s", status, extra=fields)
+    marked._before_request, marked._teardown_request = before_request, teardown_request
+    # Flask calls before_request functions in order, the other two kinds in reverse order: ours see
+    # the request first, and the response that all others have finished with.
+    app.before_request_funcs.setdefault(None, []).insert(0, before_request)
+    app.after_request_funcs.setdefault(None, []).insert(0, after_request)
+    app.teardown_request_funcs.setdefault(None, []).insert(0, teardown_request)
 
-    # Flask calls before_request functions in order, the other two kinds in reverse order. Ours
-    # follow the span's start at once, see the response that all others have finished with, and
-    # come just before the span's end.
+
+def _instrument_by_upstream(
+    app: flask.Flask,
+    tracer_provider: TracerProvider | None,
+    meter_provider: MeterProvider | None,
+) -> None:
+    from opentelemetry.instrumentation.flask import FlaskInstrumentor
+
+    FlaskInstrumentor.instrument_app(  # type: ignore[no-untyped-call]
+        app,
+        tracer_provider=tracer_provider,
+        meter_provider=meter_provider,
+        enable_commenter=False,
+    )
+    _move_to_front(app.before_request_funcs, getattr(app, "_before_request", None))
+    _move_to_front(app.teardown_request_funcs, getattr(app, "_teardown_request", None))
+
+
+def _follow_upstream(app: flask.Flask, lines: RequestLines) -> None:
+    def before_request() -> None:
+        request = flask.request
+        if SPAN not in request.environ:
+            return  # of an excluded URL
+        if request.query_string:
+            redact_span(trace.get_current_span())
+        lines.begin(request)
+
+    def after_request(response: flask.Response) -> flask.Response:
+        return _answered(lines, response)
+
+    def teardown_request(error: BaseException | None) -> None:
+        if error is not None and not lines.answered():
+            trace.get_current_span().set_attribute("http.response.status_code", 500)
+            lines.fail(error, passed_on=True)
+
+    # Just after the span's start and just before its end.
     hooks = app.before_request_funcs.setdefault(None, [])
     hooks.insert(_position(hooks, getattr(app, "_before_request", None)), before_request)
     app.after_request_funcs.setdefault(None, []).insert(0, after_request)
     ends = app.teardown_request_funcs.setdefault(None, [])
     ends.insert(_position(ends, getattr(app, "_teardown_request", None)), teardown_request)
+
+
+def _answered(lines: RequestLines, response: flask.Response) -> flask.Response:
+    traced = lines.answer(response.status, response.status_code)
+    if traced and response.is_streamed and not response.direct_passthrough:
+        response.response = _InContext(iter(response.response), get_current())
+    return response
 
 
 class _InContext:
@@ -211,20 +220,6 @@ class _InContext:
             yield
         finally:
             detach(token)
-
-
-def _exception_record(app: flask.Flask, error: BaseException) -> logging.LogRecord:
-    """Make the record that Flask writes of an exception it answers with 500 itself."""
-    return app.logger.makeRecord(
-        app.logger.name,
-        logging.ERROR,
-        flask.app.__file__,
-        0,
-        "Exception on %s [%s]",
-        (flask.request.path, flask.request.method),
-        (type(error), error, error.__traceback__),
-        "log_exception",
-    )
 
 
 def _move_to_front(hooks: dict[Any, list[Any]], hook: Any) -> None:

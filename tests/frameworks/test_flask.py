@@ -22,11 +22,13 @@ _numbers = itertools.count()
 
 @pytest.fixture(autouse=True)
 def new_conventions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `instrument()` asks for by OTEL_SEMCONV_STABILITY_OPT_IN, which is read only once."""
+    """What `instrument()` asks for by OTEL_SEMCONV_STABILITY_OPT_IN."""
     use_conventions(monkeypatch, _semconv._StabilityMode.HTTP)
 
 
 def use_conventions(monkeypatch: pytest.MonkeyPatch, mode: _semconv._StabilityMode) -> None:
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", mode.value)
+    # OpenTelemetry's own instrumentations read the variable once in a process.
     monkeypatch.setattr(
         _semconv._OpenTelemetrySemanticConventionStability,
         "_get_opentelemetry_stability_opt_in_mode",

@@ -1,0 +1,118 @@
+"""The two lines that tell what a request asked for and what it was answered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from time import perf_counter
+from typing import Any, Final
+
+import flask
+
+from otelbridge.frameworks.urls import redact_url
+
+_STATE: Final = "otelbridge.lines"
+_INTERNAL_ERROR: Final = f"500 {HTTPStatus.INTERNAL_SERVER_ERROR.phrase.upper()}"
+
+
+class RequestState:
+    """What is known of one request between its two lines."""
+
+    __slots__ = ("answered", "fields", "started")
+
+    def __init__(self, request: flask.Request) -> None:
+        """Start the clock."""
+        self.started = perf_counter()
+        self.answered = False
+        self.fields: dict[str, Any] = {
+            "http.request.method": request.method,
+            "url.full": redact_url(_address(request)),
+        }
+        if request.url_rule is not None:
+            self.fields["http.route"] = request.url_rule.rule
+
+
+class RequestLines:
+    """Writes an app's lines, each exactly once for a request that has a span."""
+
+    def __init__(
+        self,
+        app: flask.Flask,
+        written: bool,
+        report: Callable[[logging.LogRecord], None] | None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            app: whose logger writes.
+            written: whether lines are to be written at all.
+            report: is given the ERROR record of an exception that Flask passes on to the server
+                without logging it, as it does in debug mode.
+        """
+        self._app, self._written, self._report = app, written, report
+
+    def begin(self, request: flask.Request) -> None:
+        """Write what is asked for."""
+        state = request.environ[_STATE] = RequestState(request)
+        if self._written:
+            self._app.logger.info(
+                "Request %s %s", request.method, state.fields["url.full"], extra=state.fields
+            )
+
+    def answered(self) -> bool:
+        """Tell whether no line is left to be written for the current request."""
+        state: RequestState | None = flask.request.environ.get(_STATE)
+        return state is None or state.answered
+
+    def answer(self, status: str, status_code: int) -> bool:
+        """Write what is answered.
+
+        Returns:
+            Whether the request is one of ours.
+        """
+        state: RequestState | None = flask.request.environ.get(_STATE)
+        if state is None:
+            return False
+        if not state.answered:
+            state.answered = True
+            if self._written:
+                fields = {
+                    **state.fields,
+                    "http.response.status_code": status_code,
+                    "http.server.request.duration": round(perf_counter() - state.started, 6),
+                }
+                self._app.logger.info("Response %s", status, extra=fields)
+        return True
+
+    def fail(self, error: BaseException, *, passed_on: bool) -> None:
+        """Write that the server answers 500, where no other answer has come by.
+
+        Args:
+            error: what ended the request.
+            passed_on: whether Flask has passed it on to the server.
+        """
+        state: RequestState | None = flask.request.environ.get(_STATE)
+        if state is None or state.answered:
+            return
+        if passed_on and self._report and not isinstance(error, SystemExit | KeyboardInterrupt):
+            self._report(_exception_record(self._app, error))
+        self.answer(_INTERNAL_ERROR, 500)
+
+
+def _address(request: flask.Request) -> str:
+    return request.url
+
+
+def _exception_record(app: flask.Flask, error: BaseException) -> logging.LogRecord:
+    """Make the record that Flask writes of an exception it answers with 500 itself."""
+    return app.logger.makeRecord(
+        app.logger.name,
+        logging.ERROR,
+        flask.app.__file__,
+        0,
+        "Exception on %s [%s]",
+        (flask.request.path, flask.request.method),
+        (type(error), error, error.__traceback__),
+        "log_exception",
+    )

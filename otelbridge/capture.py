@@ -102,6 +102,11 @@ class Capture:
         if isinstance(logging.root.level, LoweredLevel):
             logging.root.setLevel(logging.root.level.host_level)
 
+    def also_rewrite(self, change: Callable[[logging.LogRecord], logging.LogRecord]) -> None:
+        """Have records changed by one more function, after those that do so already."""
+        before = self.rewrite
+        self.rewrite = change if before is None else lambda record: change(before(record))
+
     def take(
         self,
         record: logging.LogRecord,
@@ -123,10 +128,10 @@ class Capture:
         if record.name.startswith(NOT_SENT) or not (self.handlers or self.passes):
             return
         self._arrived()
-        if self.passes is not None and not self.passes(record):
-            return
         if self.rewrite is not None:
             record = self.rewrite(record)
+        if self.passes is not None and not self.passes(record):
+            return
         for handler in self.handlers:
             if record.levelno >= handler.level and not unless(handler):
                 # Handlers report their own failures (handleError), so none reaches the program.

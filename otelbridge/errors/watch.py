@@ -91,11 +91,8 @@ class Watch:
             provider.add_span_processor(RaisedIn())
         places = frozenset(settings.catch)
         self._capture.passes = self.errors.passes
-        rewrite = self._capture.rewrite
         if "asyncio" in places:
-            self._capture.rewrite = lambda record: mark_uncaught(
-                record if rewrite is None else rewrite(record)
-            )
+            self._capture.also_rewrite(mark_uncaught)
             when_imported("asyncio.base_events", self._loops.install)
         self._hooks.install(places)
         if sys.version_info < (3, 11):
@@ -128,6 +125,13 @@ class Watch:
         """Note that a signal ends the process."""
         if self._life is not None:
             self._life.will_end("terminated", signal_number=number)
+
+    def pool_process_ended(self, code: int, signal_number: int | None) -> None:
+        """Note how a process of Celery's pool ends, of which nothing else tells."""
+        if self._life is not None and signal_number is not None:
+            self._life.will_end("terminated", signal_number=signal_number)
+        elif self._life is not None:
+            self._life.will_end("failed" if code else "completed", code)
 
     def end(self) -> None:
         """Report what only the end brings to light, announce the end, and stop watching."""

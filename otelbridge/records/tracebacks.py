@@ -297,10 +297,21 @@ def _repeated(times: int) -> Iterator[Piece]:
 
 def _summaries(found: Iterable[Entry]) -> traceback.StackSummary:
     """Describe frames as Python's ``traceback`` does, with source lines and positions in them."""
+    found = list(found)
+    if not all(map(_is_real, found)):
+        # Stand-ins, as Celery has them for what happened in another process.
+        codes = [(entry.frame.f_code, entry.line) for entry in found]
+        return traceback.StackSummary.from_list(
+            [(code.co_filename, line, code.co_name, None) for code, line in codes]
+        )
     chain: TracebackType | None = None
-    for entry in reversed(list(found)):
+    for entry in reversed(found):
         chain = TracebackType(chain, entry.frame, entry.instruction, entry.line)
     return traceback.extract_tb(chain)
+
+
+def _is_real(entry: Entry) -> bool:
+    return type(entry.frame) is FrameType  # isinstance() believes what a stand-in says it is
 
 
 def _message(exception: BaseException, found: list[Entry]) -> str:
@@ -308,7 +319,7 @@ def _message(exception: BaseException, found: list[Entry]) -> str:
     try:
         if not is_group(exception):
             chain = None
-            if found:
+            if found and _is_real(found[-1]):
                 last = found[-1]
                 chain = TracebackType(None, last.frame, last.instruction, last.line)
             # As one of a chain, so that the others are left out: they are written each for itself.

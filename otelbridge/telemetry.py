@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from flask import Flask
+    from starlette.applications import Starlette
 
     from otelbridge.capture import Capture
     from otelbridge.delivery.counters import Snapshot
+    from otelbridge.errors.report import Errors
     from otelbridge.errors.watch import Watch
+    from otelbridge.frameworks.wiring import Wiring
     from otelbridge.pipeline import Pipeline
     from otelbridge.process_metrics import ProcessMetrics
 
@@ -32,12 +35,12 @@ _lock = threading.RLock()
 _handle: Instrumentation | None = None
 
 
-def instrument(app: Flask | None = None, **overrides: Any) -> Instrumentation:
+def instrument(app: Flask | Starlette | None = None, **overrides: Any) -> Instrumentation:
     """Send this process's logs, spans and metrics to the configured sinks.
 
     Call it once, early, in every process or before they are forked; a second call returns the
-    same handle, and instruments its app too. Without ``app``, every Flask app of the process is
-    instrumented when it gets its first request.
+    same handle, and instruments its app too. Without ``app``, every Flask, Django, FastAPI and
+    Starlette app of the process is instrumented when it gets its first request.
 
     The standard ``OTEL_*`` variables apply; with ``OTEL_SDK_DISABLED=true`` nothing is done. A
     tracer, logger or meter provider that the program has set before is used as it is. The
@@ -48,7 +51,7 @@ def instrument(app: Flask | None = None, **overrides: Any) -> Instrumentation:
     raises.
 
     Args:
-        app: a Flask app, before its first request.
+        app: an app of Flask, FastAPI or Starlette; Flask's before its first request.
         overrides: settings by their field names in :class:`otelbridge.settings.Settings`, such as
             ``service_name="shop"`` or ``sinks="otlp,console"``. They win over the environment.
 
@@ -89,7 +92,7 @@ class Instrumentation:
         active: whether telemetry is sent.
     """
 
-    def __init__(self, settings: Settings, app: Flask | None = None) -> None:
+    def __init__(self, settings: Settings, app: Flask | Starlette | None = None) -> None:
         """Set everything up; what goes wrong is logged, and the program runs without telemetry."""
         self.settings = settings
         self.active = False
@@ -109,8 +112,15 @@ class Instrumentation:
         except Exception:
             _logger.exception("could not start; the program runs without telemetry")
 
-    def instrument_app(self, app: Flask) -> None:
+    def instrument_app(self, app: Flask | Starlette) -> None:
         """Instrument one more app; a second time does nothing."""
+        from otelbridge.frameworks.apps import is_flask, own_name
+
+        self._name_service(own_name(app))
+        if is_flask(app):
+            self._instrument_flask(app)
+
+    def _instrument_flask(self, app: Flask) -> None:
         if not self.active or self._pipeline is None or self._capture is None:
             return
         from otelbridge.frameworks.instrumentations import is_disabled
@@ -119,16 +129,12 @@ class Instrumentation:
             return
         from otelbridge.frameworks import flask
 
-        if not self._named:
-            self._named = True
-            self._set_resource({"service.name": app.name})
         flask.instrument_app(
             app,
             tracer_provider=self._pipeline.tracer_provider,
             meter_provider=self._pipeline.meter_provider,
             request_log=self.settings.request_log,
             report=self._capture.take,
-            hook=self.settings.flask_hook,
         )
 
     def flush(self, timeout: float = 5.0) -> bool:
@@ -192,9 +198,10 @@ class Instrumentation:
             self._watch.leave()
         return done
 
-    def _start(self, app: Flask | None) -> None:
+    def _start(self, app: Flask | Starlette | None) -> None:
         # Imported here, so that `import otelbridge` stays light.
         from otelbridge.capture import Capture
+        from otelbridge.frameworks.apps import own_name
         from otelbridge.frameworks.instrumentations import instrument_libraries, is_disabled
         from otelbridge.frameworks.urls import redact_access_record
         from otelbridge.imports import when_imported
@@ -205,14 +212,15 @@ class Instrumentation:
         # The stable semantic conventions for HTTP, unless the user asks for others.
         os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
         settings = self.settings
-        resource = build_resource(settings, app.name if app is not None else None)
+        name = own_name(app)
+        resource = build_resource(settings, name or None)
         self._resource = dict(resource.attributes)
-        self._named = app is not None or has_own_name(settings)
+        self._named = bool(name) or has_own_name(settings)
         self._pipeline = Pipeline(settings, resource)
         self._handlers = self._build_handlers()
         self._set_resource({})
         self._capture = Capture(overhear, self._check_process)
-        self._capture.also_rewrite(redact_access_record)
+        self._capture.rewrite = redact_access_record
         self._capture.failed = self._pipeline.note_failed
         if "console" in settings.sinks:
             self._capture.replaced = lambda handler: handler is logging.lastResort
@@ -231,7 +239,9 @@ class Instrumentation:
         instrument_libraries(self._pipeline.tracer_provider, self._pipeline.meter_provider)
         if not is_disabled("flask"):
             when_imported("flask", self._watch_flask)
-        when_imported("celery.app", self._watch_celery)
+        when_imported("starlette.applications", self._watch_starlette)
+        when_imported("fastapi.applications", self._watch_fastapi)
+        when_imported("django.core.handlers.base", self._watch_django)
         when_imported("gevent.events", self._watch_gevent)
         if hasattr(os, "register_at_fork"):
             # After the providers have registered theirs, which these build upon.
@@ -329,6 +339,47 @@ class Instrumentation:
         if self._capture is not None and "console" in self.settings.sinks:
             self._capture.replaced = flask.writes_to_console
 
+    def _watch_starlette(self) -> None:
+        from otelbridge.frameworks import asgi
+
+        asgi.watch(self._wiring())
+
+    def _watch_fastapi(self) -> None:
+        from otelbridge.frameworks import asgi
+
+        asgi.watch_fastapi(self._wiring())
+
+    def _watch_django(self) -> None:
+        from otelbridge.frameworks import django
+        from otelbridge.frameworks.instrumentations import is_disabled
+
+        if not is_disabled("django"):
+            django.watch(self._wiring())
+
+    def _wiring(self) -> Wiring:
+        from otelbridge.frameworks.wiring import Wiring
+
+        assert self._pipeline is not None
+        assert self._capture is not None
+        return Wiring(
+            tracer_provider=self._pipeline.tracer_provider,
+            meter_provider=self._pipeline.meter_provider,
+            request_log=self.settings.request_log,
+            arrived=self._check_process,
+            take=self._capture.take,
+            name_service=self._name_service,
+            errors=self._errors,
+        )
+
+    def _errors(self) -> Errors | None:
+        return None if self._watch is None or not self.active else self._watch.errors
+
+    def _name_service(self, name: str) -> None:
+        """Name the service by its app, where nobody has named it yet."""
+        if name and not self._named:
+            self._named = True
+            self._set_resource({"service.name": name})
+
     def _set_resource(self, attributes: dict[str, Any]) -> None:
         self._resource.update(attributes)
         if self._pipeline is not None and attributes:
@@ -337,20 +388,6 @@ class Instrumentation:
             set_resource = getattr(handler.formatter, "set_resource", None)
             if set_resource is not None:
                 set_resource(self._resource)
-
-    def _watch_celery(self) -> None:
-        from otelbridge.frameworks import celery
-
-        assert self._capture is not None
-        celery.watch_worker(self._end_pool_process)
-        self._capture.also_rewrite(celery.complete_record)
-
-    def _end_pool_process(self, code: int, signal_number: int | None) -> None:
-        if self._watch is not None:
-            self._watch.pool_process_ended(code, signal_number)
-        if signal_number is not None:
-            self._keep()  # who sends the signal may not wait for what is on its way
-        self.shutdown()
 
     def _watch_gevent(self) -> None:
         events = importlib.import_module("gevent.events")

@@ -30,7 +30,12 @@ class RaisedIn(SpanProcessor):
             "exception.type"
         ) != type_name(type(exception)):
             return
-        note(exception, _MARK, span.context)
+        note_raised_in(exception, span.context)
+
+
+def note_raised_in(exception: BaseException, span: SpanContext) -> None:
+    """Note the span that an exception ended, unless one further in is noted already."""
+    note(exception, _MARK, span)
 
 
 def raised_in(exception: BaseException) -> SpanContext | None:

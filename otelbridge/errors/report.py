@@ -13,6 +13,7 @@ from opentelemetry.context import attach, detach
 
 from otelbridge.errors.exclusions import Exclusions
 from otelbridge.errors.raised_in import note, noted, raised_in
+from otelbridge.errors.servers import Repetitions
 from otelbridge.records.exceptions import record_exception
 from otelbridge.records.message import message_text
 from otelbridge.records.own_code import own_code
@@ -48,6 +49,7 @@ class Errors:
         count: errors that were sent: records of level ERROR and above, and those that carry an
             exception.
         last: the last of them.
+        repetitions: what servers say of errors that were reported.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Errors:
         self.count = 0
         self.last: LastError | None = None
         self.exclusions = exclusions
+        self.repetitions = Repetitions(self.was_reported)
         self._capture = capture
         self._tell = tell
         self._busy = threading.local()
@@ -85,7 +88,7 @@ class Errors:
         if record.levelno < logging.ERROR and not record.exc_info:
             return True
         try:
-            if self.exclusions.excludes(record):
+            if self.repetitions.holds(record) or self.exclusions.excludes(record):
                 return False
             self._count(record)
             if self._tell is not None:

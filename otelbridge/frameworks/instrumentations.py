@@ -31,7 +31,19 @@ GROUP: Final = "opentelemetry_instrumentor"
 
 # What instrument() sees to itself: instrumented twice, every request would be two, and every log
 # record and uncaught error would be sent twice.
-OURS: Final = frozenset({"exceptions", "flask", "logging", "structlog", "system_metrics"})
+OURS: Final = frozenset(
+    {
+        "asgi",
+        "django",
+        "exceptions",
+        "fastapi",
+        "flask",
+        "logging",
+        "starlette",
+        "structlog",
+        "system_metrics",
+    }
+)
 
 # The module that is imported, where it is not the instrumentation's name.
 _MODULES: Final = {

@@ -15,7 +15,9 @@ _USER_INFO: Final = re.compile(r"(?<=://)[^/?#@\s]+@")
 _PARAMETER_IN_TEXT: Final = re.compile(r"""(?<=[?&;])([^=&;\s"'<>]+)=([^&;\s"'<>]+)""")
 
 # Loggers of servers whose lines hold the request's address as the client sent it.
-ACCESS_LOGGERS: Final = frozenset({"werkzeug", "gunicorn.access"})
+ACCESS_LOGGERS: Final = frozenset(
+    {"werkzeug", "gunicorn.access", "uvicorn.access", "hypercorn.access", "django.server"}
+)
 
 
 def redact_query(query: str) -> str:

@@ -135,6 +135,7 @@ class Instrumentation:
             meter_provider=self._pipeline.meter_provider,
             request_log=self.settings.request_log,
             report=self._capture.take,
+            hook=self.settings.flask_hook,
         )
 
     def flush(self, timeout: float = 5.0) -> bool:
@@ -220,7 +221,7 @@ class Instrumentation:
         self._handlers = self._build_handlers()
         self._set_resource({})
         self._capture = Capture(overhear, self._check_process)
-        self._capture.rewrite = redact_access_record
+        self._capture.also_rewrite(redact_access_record)
         self._capture.failed = self._pipeline.note_failed
         if "console" in settings.sinks:
             self._capture.replaced = lambda handler: handler is logging.lastResort
@@ -242,6 +243,7 @@ class Instrumentation:
         when_imported("starlette.applications", self._watch_starlette)
         when_imported("fastapi.applications", self._watch_fastapi)
         when_imported("django.core.handlers.base", self._watch_django)
+        when_imported("celery.app", self._watch_celery)
         when_imported("gevent.events", self._watch_gevent)
         if hasattr(os, "register_at_fork"):
             # After the providers have registered theirs, which these build upon.
@@ -388,6 +390,20 @@ class Instrumentation:
             set_resource = getattr(handler.formatter, "set_resource", None)
             if set_resource is not None:
                 set_resource(self._resource)
+
+    def _watch_celery(self) -> None:
+        from otelbridge.frameworks import celery
+
+        assert self._capture is not None
+        celery.watch_worker(self._end_pool_process)
+        self._capture.also_rewrite(celery.complete_record)
+
+    def _end_pool_process(self, code: int, signal_number: int | None) -> None:
+        if self._watch is not None:
+            self._watch.pool_process_ended(code, signal_number)
+        if signal_number is not None:
+            self._keep()  # who sends the signal may not wait for what is on its way
+        self.shutdown()
 
     def _watch_gevent(self) -> None:
         events = importlib.import_module("gevent.events")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otelbridge.calls import log_calls
+    from otelbridge.context_fields import bind_fields, fields
     from otelbridge.errors.exclusions import exclude
     from otelbridge.loggers import get_logger
     from otelbridge.notify import send, send_async
@@ -39,8 +40,10 @@ __all__ = [
     "Instrumentation",
     "JsonFormatter",
     "UDPHandler",
+    "bind_fields",
     "capture_output",
     "exclude",
+    "fields",
     "get_logger",
     "instrument",
     "log_calls",
@@ -59,8 +62,10 @@ _MODULES = {
     "Instrumentation": "otelbridge.telemetry",
     "JsonFormatter": "otelbridge.records.formatter",
     "UDPHandler": "otelbridge.sinks.udp",
+    "bind_fields": "otelbridge.context_fields",
     "capture_output": "otelbridge.records.streams",
     "exclude": "otelbridge.errors.exclusions",
+    "fields": "otelbridge.context_fields",
     "get_logger": "otelbridge.loggers",
     "instrument": "otelbridge.telemetry",
     "log_calls": "otelbridge.calls",

@@ -17,6 +17,8 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from otelbridge.records.scope_fields import scope_fields
+
 # Records of these loggers are about sending telemetry; sending them as telemetry might never end.
 # They still reach the program's own handlers.
 NOT_SENT = ("opentelemetry.", "otelbridge.")
@@ -128,6 +130,8 @@ class Capture:
         if record.name.startswith(NOT_SENT) or not (self.handlers or self.passes):
             return
         self._arrived()
+        # Now, in the thread that logs; a handler of the program's may write it in another.
+        scope_fields(record)
         if self.rewrite is not None:
             record = self.rewrite(record)
         if self.passes is not None and not self.passes(record):

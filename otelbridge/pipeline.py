@@ -30,13 +30,14 @@ from otelbridge.delivery.assembly import make_delivery
 from otelbridge.delivery.limits import read_milliseconds
 from otelbridge.delivery.timing import Deadline
 from otelbridge.metric_reader import IntervalReader
+from otelbridge.records.scope_fields import fields_in_use
 from otelbridge.sinks import otlp_exporters
 from otelbridge.sinks.otlp import OTLPDestination
 from otelbridge.sinks.otlp_trouble import TroubleReport
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadWriteLogRecord
-    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from otelbridge.delivery.counters import Snapshot
     from otelbridge.delivery.payload import DeliveredSignal
@@ -93,6 +94,13 @@ class DeliveredSpanProcessor(SpanProcessor):
     def __init__(self, delivery: Delivery) -> None:
         """Hand spans to ``delivery``."""
         self.delivery = delivery
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Put the fields of the scope on a span that begins in it."""
+        if fields_in_use():
+            from otelbridge.context_fields import put_on_span
+
+            put_on_span(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take a span."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import SpanContext
 
+from otelbridge.records.exception_notes import note, noted
 from otelbridge.records.values import type_name
 
 if TYPE_CHECKING:
@@ -42,20 +43,3 @@ def raised_in(exception: BaseException) -> SpanContext | None:
     """Return the span in which an exception was raised, if it ended one."""
     found = noted(exception, _MARK)
     return found if isinstance(found, SpanContext) else None
-
-
-def note(exception: BaseException, mark: str, value: Any) -> None:
-    """Keep something with an exception, unless it is kept already."""
-    try:
-        BaseException.__getattribute__(exception, "__dict__").setdefault(mark, value)
-    except Exception:
-        # A class without a place for it; then it is not known.
-        return
-
-
-def noted(exception: BaseException, mark: str) -> Any:
-    """Return what was kept with an exception, or ``None``."""
-    try:
-        return BaseException.__getattribute__(exception, "__dict__").get(mark)
-    except Exception:
-        return None

@@ -12,8 +12,9 @@ from opentelemetry import trace
 from opentelemetry.context import attach, detach
 
 from otelbridge.errors.exclusions import Exclusions
-from otelbridge.errors.raised_in import note, noted, raised_in
+from otelbridge.errors.raised_in import raised_in
 from otelbridge.errors.servers import Repetitions
+from otelbridge.records.exception_notes import note, noted
 from otelbridge.records.exceptions import record_exception
 from otelbridge.records.message import message_text
 from otelbridge.records.own_code import own_code

@@ -6,6 +6,7 @@ import logging
 from typing import Any, Final
 
 from otelbridge.records.exceptions import EXCEPTION_ATTRIBUTE
+from otelbridge.records.scope_fields import FIELDS_ATTRIBUTE, scope_fields
 from otelbridge.records.uid import UID_ATTRIBUTE
 
 # The name of the event that a record stands for, if it stands for one.
@@ -24,6 +25,7 @@ INTERNAL_ATTRIBUTES: Final = frozenset(
         UID_ATTRIBUTE,
         EXCEPTION_ATTRIBUTE,
         EVENT_ATTRIBUTE,
+        FIELDS_ATTRIBUTE,
         "otelTraceID",
         "otelSpanID",
         "otelTraceSampled",
@@ -47,8 +49,16 @@ def extra_fields(record: logging.LogRecord) -> dict[Any, Any]:
     Keys are whatever the caller used, most often text; :func:`otelbridge.records.values.json_key`
     makes text of any other. Keys that begin with an underscore are the caller's too. The keys of a
     ``dict`` that was logged as the message count among them; an ``extra`` key that is one of them
-    is called ``<key>#2``.
+    is called ``<key>#2``. The fields of the scope that the record was logged in come last, and only
+    those whose names are not taken.
     """
+    given = _given_fields(record)
+    for key, value in scope_fields(record).items():
+        given.setdefault(key, value)
+    return given
+
+
+def _given_fields(record: logging.LogRecord) -> dict[Any, Any]:
     extra = {key: value for key, value in record.__dict__.items() if key not in _NOT_EXTRA}
     message = message_fields(record)
     if message:

@@ -18,6 +18,7 @@ from otelbridge.records.exceptions import record_exception
 from otelbridge.records.extras import INTERNAL_ATTRIBUTES, STANDARD_ATTRIBUTES, message_fields
 from otelbridge.records.message import message_text
 from otelbridge.records.redaction import redact_text, redact_value
+from otelbridge.records.scope_fields import scope_fields
 from otelbridge.records.service import service_fields
 from otelbridge.records.trace import trace_ids
 from otelbridge.records.uid import record_uid
@@ -76,7 +77,8 @@ class JsonFormatter(OrjsonFormatter):
     ``@timestamp``, ``log.level`` and ``message`` come first. ``trace.id`` and ``span.id`` are
     there whenever an OpenTelemetry span is current, ``error.*`` whenever there is an exception,
     and every key of ``extra`` (or of a ``dict`` logged as the message) stands at the top level,
-    its value as :func:`otelbridge.records.values.json_value` writes it.
+    its value as :func:`otelbridge.records.values.json_value` writes it. The fields of
+    :func:`otelbridge.fields` stand there too, where the record has none of that name.
 
     An ``extra`` key that is the name of one of these fields never replaces it: it is written as
     ``extra.<key>``, such as ``extra.log.level``. ``event.sequence`` counts as such a name, since
@@ -122,6 +124,7 @@ class JsonFormatter(OrjsonFormatter):
             SERVICE_NODE_NAME: service_node_name,
         }
         self._not_extra = self._skip_fields | INTERNAL_ATTRIBUTES
+        self._not_wanted = self._skip_fields - STANDARD_ATTRIBUTES
         self._second: tuple[int | None, str] = (None, "")
         self.set_resource(resource)
 
@@ -150,9 +153,10 @@ class JsonFormatter(OrjsonFormatter):
         own = frozenset(line)
         for field, value in self.defaults.items():
             line.setdefault(field, self._value(value))
+        scope = scope_fields(record)
         for field in self._required_fields:
             if field not in own:
-                line[field] = self._value(record.__dict__.get(field))
+                line[field] = self._value(record.__dict__.get(field, scope.get(field)))
         for field, value in self.static_fields.items():
             line[field] = self._value(value)
         if self.timestamp:
@@ -160,8 +164,12 @@ class JsonFormatter(OrjsonFormatter):
             line[field] = line[TIMESTAMP]
         skip = self._not_extra
         given = [item for item in record.__dict__.items() if item[0] not in skip]
-        if given or message_dict:
-            self._add_given(line, own, [*message_dict.items(), *given])
+        if given or message_dict or scope:
+            given = [*message_dict.items(), *given]
+            if scope:
+                taken = {key for key, _ in given} | self._not_wanted
+                given += [item for item in scope.items() if item[0] not in taken]
+            self._add_given(line, own, given)
         if self.rename_fields:
             line = {self._get_rename(field): value for field, value in line.items()}
             if self.rename_fields_keep_missing:

@@ -75,7 +75,7 @@ class Bridge:
         self.senders: dict[str, SenderCounters] = {}
         self.addresses: dict[str, tuple[str, int]] = {}
         self.projects = Roster(self.store, StateFile(state_folder(self.settings) / "projects.json"))
-        self.alarms = _make_alarms(self.settings, self.store)
+        self.alarms = _make_alarms(self.settings, self.store, self.projects)
         self._create_web = create_web or _create_web
         self._decoders = ThreadPoolExecutor(1, thread_name_prefix="decode")
         self._exit = contextlib.AsyncExitStack()
@@ -285,7 +285,7 @@ def _open_store(settings: Settings) -> Store:
     return open_store(settings)
 
 
-def _make_alarms(settings: Settings, store: Store) -> Duty:
+def _make_alarms(settings: Settings, store: Store, projects: Roster) -> Duty:
     """Make what watches, by the rules of the settings.
 
     Raises:
@@ -307,6 +307,7 @@ def _make_alarms(settings: Settings, store: Store) -> Duty:
         state_folder(settings),
         variables=Rules(rules, destinations),
         channels=settings.channels,
+        projects=projects.known_projects,
     )
 
 

@@ -10,18 +10,16 @@ from typing import Any, Final
 from otelbridge import schema
 from otelbridge.alarms.rules import Rule
 from otelbridge.model import LogRecord
+from otelbridge.projects import Process, Project, ProjectKey, read_projects
 from otelbridge.search import parse
 from otelbridge.search.query import And, Compare, Match, Or, Query
 from otelbridge.setting_values import DURATION_UNITS, SIZE_UNITS, in_units
 from otelbridge.store.protocol import MetricSeries, ServiceSummary, Store, TimeRange
 
 _SECOND: Final = 10**9
-# A process that announced its end is not silent; the announcement is not looked for further back.
+# What announces nothing and was not heard for longer is forgotten.
 _LOOK_BACK: Final = 86400.0
-# The last word of a service is known to ten seconds.
-_COARSE: Final = 10.0
 _MOST_NEW: Final = 200
-_MOST_CRASHES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +41,24 @@ class Finding:
     project: str = ""
 
 
-def find(rule: Rule, store: Store, now: float) -> list[Finding]:
+def find(
+    rule: Rule, store: Store, now: float, projects: Callable[[], list[Project]] | None = None
+) -> list[Finding]:
     """Say for whom a rule holds.
 
     Args:
         rule: the rule.
         store: where records are; this call reads it and blocks.
         now: seconds since the epoch.
+        projects: gives the projects as the page shows them; by default they are read from the
+            store.
 
     Raises:
         StoreError: the store cannot be read now.
     """
+    if rule.when in _OF_PROJECTS:
+        found = read_projects(store, now) if projects is None else projects()
+        return list(_OF_PROJECTS[rule.when](rule, store, now, found))
     return list(_FINDERS[rule.when](rule, store, now))
 
 
@@ -153,51 +158,58 @@ def _log(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
     )
 
 
-def _silent(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
+def _silent(rule: Rule, store: Store, now: float, projects: list[Project]) -> Iterator[Finding]:
+    for project in projects:
+        if not rule.about(project.key.name) or project.status != "silent":
+            continue
+        if project.quiet > rule.after:
+            yield _silence(project.key.name, _subject(project.key), project.quiet)
+    # Those that announce nothing are known by what they send.
+    announced = {project.key.name for project in projects}
     for service in _services(rule, store, now, max(_LOOK_BACK, rule.after * 2)):
-        last = service.last_seen / _SECOND
-        if now - last <= rule.after:
-            continue
-        ended = _newest_end(store, service.name, now)
-        if ended is not None and ended.time / _SECOND >= last - _COARSE:
-            # It said how it ended: the rule for crashed processes tells what went wrong there.
-            continue
-        yield Finding(
-            subject=service.name,
-            title=f"{service.name}: nothing heard for {time_in_words(now - last)}",
-            text="It did not say that it was to end.",
-            project=service.name,
-        )
+        quiet = now - service.last_seen / _SECOND
+        if service.name not in announced and quiet > rule.after:
+            yield _silence(service.name, service.name, quiet)
 
 
-def _crashed(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
-    query = And(
-        (
-            Match("event.name", schema.PROCESS_END, quoted=True),
-            Or(
-                (
-                    Match(schema.PROCESS_OUTCOME, "crashed", quoted=True),
-                    Match(schema.PROCESS_OUTCOME, "failed", quoted=True),
-                )
-            ),
-        )
+def _silence(name: str, subject: str, quiet: float) -> Finding:
+    return Finding(
+        subject=subject,
+        title=f"{name}: nothing heard for {time_in_words(quiet)}",
+        text="It did not say that it was to end.",
+        project=name,
     )
-    for stored in store.logs(query, _last(now, rule.over), limit=_MOST_CRASHES):
-        record = stored.record
-        service = str(record.resource.get("service.name", ""))
-        if not rule.about(service):
+
+
+def _crashed(rule: Rule, store: Store, now: float, projects: list[Project]) -> Iterator[Finding]:
+    for project in projects:
+        if not rule.about(project.key.name):
             continue
-        last = ": ".join(
-            str(record.attributes[name])
-            for name in (schema.LAST_ERROR_TYPE, schema.LAST_ERROR_MESSAGE)
-            if record.attributes.get(name)
-        )
-        yield Finding(
-            subject=record.uid.hex() if record.uid else str(stored.id),
-            title=f"{service}: {_message(record)}",
-            text=f"last error: {last}" if last else "",
-            project=service,
-        )
+        for one in project.standings:
+            process = one.process
+            if one.status != "crashed" or process.arrived / _SECOND < now - rule.over:
+                continue
+            error = process.last_error
+            last = ": ".join(filter(None, (error.type, error.message))) if error else ""
+            yield Finding(
+                subject=process.instance,
+                title=f"{project.key.name}: {_end(process)}",
+                text=f"last error: {last}" if last else "",
+                project=project.key.name,
+            )
+
+
+def _end(process: Process) -> str:
+    how = process.outcome or "crashed"
+    if process.signal:
+        how += f" by {process.signal}"
+    elif process.exit_code is not None:
+        how += f", exit code {process.exit_code}"
+    return f"process {process.pid or process.instance} has ended: {how}"
+
+
+def _subject(key: ProjectKey) -> str:
+    return " ".join(part for part in key if part)
 
 
 def _cpu(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
@@ -229,12 +241,15 @@ _FINDERS: Final[Mapping[str, Callable[[Rule, Store, float], Iterator[Finding]]]]
     "new-error": _new_errors,
     "error-rate": _error_rate,
     "log": _log,
-    "silent": _silent,
-    "crashed": _crashed,
     "cpu": _cpu,
     "memory": _memory,
     "latency": _latency,
 }
+
+
+_OF_PROJECTS: Final[
+    Mapping[str, Callable[[Rule, Store, float, list[Project]], Iterator[Finding]]]
+] = {"silent": _silent, "crashed": _crashed}
 
 
 # --- reading the store ----------------------------------------------------------------------------
@@ -256,17 +271,6 @@ def _own(rule: Rule) -> Query | None:
 def _all(*queries: Query | None) -> Query:
     found = tuple(query for query in queries if query is not None)
     return found[0] if len(found) == 1 else And(found)
-
-
-def _newest_end(store: Store, service: str, now: float) -> LogRecord | None:
-    query = And(
-        (
-            Match("event.name", schema.PROCESS_END, quoted=True),
-            Match("service.name", service, quoted=True),
-        )
-    )
-    newest = store.logs(query, _last(now, _LOOK_BACK), limit=1)
-    return newest[0].record if newest else None
 
 
 def _means(name: str, rule: Rule, store: Store, now: float) -> dict[tuple[str, str], float]:

@@ -25,6 +25,7 @@ from otelbridge.channels.definition import KINDS as CHANNELS
 from otelbridge.channels.delivery_log import DeliveryLog
 from otelbridge.channels.file_outbox import FileOutbox
 from otelbridge.channels.message import Message
+from otelbridge.projects import Project
 from otelbridge.store.protocol import Store
 
 _logger = logging.getLogger("otelbridge.alarms")
@@ -43,6 +44,7 @@ class Duty:
             are kept.
         variables: rules and destinations of environment variables.
         channels: import paths of classes that destinations on the page may be of.
+        projects: gives the projects as the page shows them.
         every: seconds between two looks.
 
     Attributes:
@@ -57,12 +59,14 @@ class Duty:
         *,
         variables: Rules | None = None,
         channels: Sequence[str] = (),
+        projects: Callable[[], list[Project]] | None = None,
         every: float = EVERY_SECONDS,
     ) -> None:
         self.path = path
         self.kinds = (*CHANNELS, *channels)
         self.log = DeliveryLog(folder / "sent.jsonl")
         self.files = folder / "messages"
+        self._projects = projects
         self._store = store
         self._folder = folder
         self._page = ""
@@ -213,7 +217,14 @@ class Duty:
             self._courier.resume()
         if self._watch is None:
             book = FileBook(self._folder / "states.json")
-            self._watch = Watch(rules.rules, self._store, self._courier, book, page=self._page)
+            self._watch = Watch(
+                rules.rules,
+                self._store,
+                self._courier,
+                book,
+                page=self._page,
+                projects=self._projects,
+            )
         else:
             self._watch.change_courier(self._courier)
             self._watch.change_rules(rules.rules)

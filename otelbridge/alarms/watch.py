@@ -9,12 +9,13 @@ from dataclasses import replace
 from typing import Final
 
 from otelbridge.alarms.book import Book
-from otelbridge.alarms.conditions import find
+from otelbridge.alarms.conditions import Finding, find
 from otelbridge.alarms.evidence import evidence
 from otelbridge.alarms.rules import KINDS, Rule
 from otelbridge.alarms.states import Change, State, States, advance, without_rules
 from otelbridge.channels.courier import Courier
 from otelbridge.channels.message import Message
+from otelbridge.projects import Project
 from otelbridge.store.protocol import Store, StoreError
 
 _logger = logging.getLogger("otelbridge.alarms")
@@ -34,6 +35,7 @@ class Watch:
         courier: carries what is to be told.
         book: keeps states over a restart.
         page: the address of the page, for links; none without it.
+        projects: gives the projects as the page shows them.
         now: the clock, in seconds since the epoch.
     """
 
@@ -45,6 +47,7 @@ class Watch:
         book: Book,
         *,
         page: str = "",
+        projects: Callable[[], list[Project]] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.rules = tuple(rules)
@@ -53,6 +56,7 @@ class Watch:
         self._courier = courier
         self._book = book
         self._page = page.rstrip("/")
+        self._projects = projects
         self._now = now
         self._states: States = without_rules(book.load(), self.rules)
         self._tell_untold()
@@ -121,14 +125,20 @@ class Watch:
             if rule.when == "new-error" and (rule.name, _BASELINE) not in self._states:
                 # What was there before the rule was made is not new.
                 wide = _with_window(rule, _BASELINE_SECONDS)
-                advance(self._states, rule, find(wide, self._store, now), now, quietly=True)
+                advance(
+                    self._states,
+                    rule,
+                    find(wide, self._store, now, self._projects),
+                    now,
+                    quietly=True,
+                )
                 self._states[rule.name, _BASELINE] = State(
                     rule=rule.name, subject=_BASELINE, since=now, seen=now, fired=now, told=True
                 )
             else:
                 if baseline := self._states.get((rule.name, _BASELINE)):
                     baseline.seen = now
-                changes = advance(self._states, rule, find(rule, self._store, now), now)
+                changes = advance(self._states, rule, self._find(rule, now), now)
         except StoreError as error:
             self._problem(rule, str(error))
             return []
@@ -139,6 +149,9 @@ class Watch:
             return []
         self.problems.pop(rule.name, None)
         return changes
+
+    def _find(self, rule: Rule, now: float) -> list[Finding]:
+        return find(rule, self._store, now, self._projects)
 
     def _problem(self, rule: Rule, text: str) -> None:
         self.problems[rule.name] = text

@@ -6,7 +6,8 @@ from typing import Final
 
 from otelbridge import schema
 from otelbridge.model import LogRecord
-from otelbridge.projects.process import LAST_WORDS, instance_of
+from otelbridge.projects.process import LAST_WORDS, Process, hear, instance_of
+from otelbridge.projects.project import Project, gather
 from otelbridge.search.query import And, Compare, Match, Or, Query
 from otelbridge.store.protocol import Store, StoredLog, TimeRange
 
@@ -56,6 +57,26 @@ def read_past(store: Store, now: int) -> list[LogRecord]:
         beats += _newest_beat(store, start, ever)
     found = [one.record for one in (*starts, *beats, *last_words, *ends)]
     return sorted(found, key=lambda record: record.time)
+
+
+def read_projects(store: Store, now: float) -> list[Project]:
+    """Say how projects are by nothing but what is stored; the clocks of senders are believed.
+
+    Args:
+        store: reading it blocks.
+        now: seconds since the epoch.
+
+    Raises:
+        StoreError: the store cannot be read now.
+    """
+    processes: dict[str, Process] = {}
+    for record in read_past(store, int(now * _SECOND)):
+        instance = instance_of(record.resource)
+        said = record.time / _SECOND
+        heard = hear(processes.get(instance), record, now=said, wall=record.time, live=False)
+        if heard is not None:
+            processes[instance] = heard
+    return gather(processes.values(), now)
 
 
 def _newest_beat(store: Store, start: StoredLog, within: TimeRange) -> list[StoredLog]:

@@ -18,12 +18,18 @@ from otelbridge.projects.past import WATCHED, read_past
 from otelbridge.projects.process import (
     Process,
     ProjectKey,
-    Status,
     hear,
     instance_of,
 )
 from otelbridge.projects.project import Project, gather
-from otelbridge.store.protocol import Arrivals, Following, Store, StoreError, TimeRange
+from otelbridge.store.protocol import (
+    Arrivals,
+    Following,
+    Store,
+    StoreError,
+    StoreUnavailableError,
+    TimeRange,
+)
 
 _logger = logging.getLogger("otelbridge.projects")
 
@@ -35,6 +41,9 @@ _MOST_IDS: Final = 20_000
 MOST_PROCESSES: Final = 20_000
 # How often the silent ones are noted.
 TICK_SECONDS: Final = 5.0
+# After this many seconds in which nothing could be heard, time stands still for every process: a
+# silence that is the bridge's own is none of theirs.
+DEAF_SECONDS: Final = 15.0
 # After a store that could not answer.
 RETRY_SECONDS: Final = 5.0
 
@@ -69,6 +78,8 @@ class Roster:
         self._file = file
         self._clock = clock
         self._wall = wall
+        # When it was last able to hear, and for how many seconds it was not until then.
+        self._pulse = (clock(), 0.0)
         self._lock = threading.Lock()
         self._notes = Notes()
         self._processes: dict[str, Process] = {}
@@ -103,7 +114,17 @@ class Roster:
             for process in processes
             if process.last_event > notes.cleaned.get(process.instance, -1)
         ]
-        return gather(shown, self._clock(), notes.hidden)
+        return gather(shown, self._now(), notes.hidden)
+
+    def known_projects(self) -> list[Project]:
+        """List every project, as :meth:`projects` does.
+
+        Raises:
+            StoreUnavailableError: they are not known yet, the bridge has only just begun.
+        """
+        if not self._ready.is_set():
+            raise StoreUnavailableError("projects are still being read")
+        return self.projects()
 
     def project(self, key: ProjectKey) -> Project | None:
         """Find one project."""
@@ -113,10 +134,6 @@ class Roster:
         """Find one process."""
         with self._lock:
             return self._processes.get(instance)
-
-    def status(self, process: Process) -> Status:
-        """Say how a process is now."""
-        return process.status(self._clock())
 
     def hide(self, key: ProjectKey, hidden: bool = True) -> None:
         """Leave a project out of the list, or bring it back. It blocks.
@@ -139,7 +156,7 @@ class Roster:
         Raises:
             OSError: it could not be noted; nothing is changed.
         """
-        now = self._clock()
+        now = self._now()
         with self._lock:
             gone = {
                 process.instance: process.last_event
@@ -154,6 +171,17 @@ class Roster:
             new = {one for one, moment in gone.items() if known.get(one) != moment}
             self._keep(replace(self._notes, cleaned={**known, **gone}))
         return len(new)
+
+    def _now(self) -> float:
+        """Seconds of the clock that processes are judged by."""
+        heard, deaf = self._pulse
+        return min(self._clock(), heard + DEAF_SECONDS) - deaf
+
+    def _beat(self) -> None:
+        """Note that whatever was said until now was heard."""
+        heard, deaf = self._pulse
+        now = self._clock()
+        self._pulse = (now, deaf + max(0.0, now - heard - DEAF_SECONDS))
 
     def _keep(self, notes: Notes) -> None:
         self._file.save(write_notes(notes))
@@ -185,20 +213,24 @@ class Roster:
             # Followed before the past is read, so that nothing falls between.
             await arrivals.begun()
             await self._read_past()
+            self._beat()
             self.problem = ""
             self._ready.set()
+            ticked = self._clock()
             while True:
                 upcoming = upcoming or asyncio.ensure_future(_next(arrivals))
-                done, _ = await asyncio.wait({upcoming}, timeout=TICK_SECONDS)
-                if not done:
-                    await asyncio.to_thread(self._note_silent)
-                    continue
-                try:
-                    ids = upcoming.result().logs
-                except StopAsyncIteration:
-                    return
-                upcoming = None
-                await self._take(ids)
+                await asyncio.wait({upcoming}, timeout=TICK_SECONDS)
+                if upcoming.done():
+                    try:
+                        ids = upcoming.result().logs
+                    except StopAsyncIteration:
+                        return
+                    upcoming = None
+                    self._beat()
+                    await self._take(ids)
+                if self._clock() - ticked >= TICK_SECONDS:
+                    ticked = self._clock()
+                    await asyncio.to_thread(self._tick)
         finally:
             if upcoming is not None and not upcoming.done():
                 upcoming.cancel()
@@ -211,7 +243,7 @@ class Roster:
         if not ids:
             return
         # The moment of their arrival, however long the reading takes.
-        now, wall = self._clock(), self._wall()
+        now, wall = self._now(), self._wall()
         if len(ids) >= _MOST_IDS:
             await self._read_past()
             return
@@ -221,7 +253,7 @@ class Roster:
     async def _read_past(self) -> None:
         """Learn from the store; at the start every process that has not ended counts as heard."""
         records = await asyncio.to_thread(read_past, self._store, self._wall())
-        now, wall = self._clock(), self._wall()
+        now, wall = self._now(), self._wall()
         self._hear(records, now, wall, live=False)
         if self._began:
             return
@@ -255,9 +287,19 @@ class Roster:
         for process in gone[: number + MOST_PROCESSES // 20]:
             del self._processes[process.instance]
 
+    def _tick(self) -> None:
+        """Go on hearing, unless nothing is heard because the store takes nothing."""
+        refusing = self._store.stats().refusing
+        if refusing:
+            self._say(refusing)
+            return
+        self.problem = ""
+        self._beat()
+        self._note_silent()
+
     def _note_silent(self) -> None:
         """Keep which processes are silent, for the next start of the bridge."""
-        now = self._clock()
+        now = self._now()
         with self._lock:
             silent = {
                 process.instance: process.last_event

@@ -57,14 +57,27 @@ class Scene:
         self.watching.look()
         return [message.title for message in self.told.messages[before:]]
 
-    def log(self, body="it failed", service="shop", severity=17, at=0.0, event="", **attributes):
+    def log(
+        self,
+        body="it failed",
+        service="shop",
+        severity=17,
+        at=0.0,
+        event="",
+        instance="shop-1",
+        **attributes,
+    ):
         named = {name.replace("__", "."): value for name, value in attributes.items()}
         self.store.put(
             LogRecord(
                 time=int((self.now + at) * SECOND),
                 body=body,
                 attributes=named,
-                resource={"service.name": service, "service.instance.id": f"{service}-1"},
+                resource={
+                    "service.name": service,
+                    "service.instance.id": instance,
+                    "process.pid": 7,
+                },
                 scope=Scope("shop"),
                 severity_number=severity,
                 event_name=event,
@@ -334,7 +347,7 @@ def test_each_crash_is_told_once(scene):
 
     assert scene.look(1) == ["shop: process 7 has ended: crashed"]
     assert scene.told.messages[0].text.startswith("last error: ValueError: no such order")
-    scene.ended("failed")
+    scene.ended("failed", instance="shop-2")
     assert scene.look(5) == ["shop: process 7 has ended: failed"]
     assert [title for _ in range(30) for title in scene.look(60)] == []
 

@@ -1,15 +1,15 @@
 """The otlp sink: logs, spans and metrics by OTLP over gRPC, HTTP/protobuf or HTTP/JSON.
 
-Records are encoded by OpenTelemetry's own encoder and sent over the connection that its exporters
-open by their standard variables (certificates, compression, time-outs).
+Records are encoded as OpenTelemetry's own encoder does it, byte for byte, and sent over the
+connection that its exporters open by their standard variables (certificates, compression,
+time-outs).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from otelbridge.delivery.answer import Answer
-from otelbridge.delivery.redacted import redact_records
 from otelbridge.sinks import otlp_exporters
 from otelbridge.sinks.destination import Destination
 from otelbridge.sinks.otlp_exporters import (
@@ -21,9 +21,8 @@ from otelbridge.sinks.otlp_exporters import (
 )
 
 if TYPE_CHECKING:
-    from otelbridge.delivery.payload import DeliveredSignal
     from otelbridge.settings import Settings
-    from otelbridge.sinks.otlp_alone import AloneEncoder
+    from otelbridge.sinks.otlp_request import RequestEncoder
     from otelbridge.sinks.otlp_trouble import TroubleReport
 
 
@@ -50,27 +49,23 @@ class OTLPDestination(Destination):
         protocol = protocol or protocol_of(signal, settings)
         super().__init__(signal, endpoint_of(signal, settings, protocol), protocol, report)
         self._headers = headers_of(signal, settings)
-        self._alone: AloneEncoder | None = None
+        self._encoder: RequestEncoder | None = None
 
     def _encode(self, records: Any) -> bytes:
         """Encode records of the SDK as an OTLP request."""
-        with otlp_exporters.building:
-            from otelbridge.sinks.otlp_body import load_encoder
-
-            encode = load_encoder(self.signal)
-        return bytes(encode(records).SerializeToString())
-
-    def encode_alone(self, record: Any) -> bytes:
-        """Encode one record as a request of its own, on the thread that made it."""
-        signal = cast("DeliveredSignal", self.signal)
-        if self._alone is None:
+        if self.signal == "metrics":
             with otlp_exporters.building:
-                from otelbridge.sinks.otlp_alone import AloneEncoder
                 from otelbridge.sinks.otlp_body import load_encoder
 
-                self._alone = AloneEncoder(signal, load_encoder(signal))
-        (redacted,) = redact_records(signal, [record])
-        return self._alone.encode(redacted)
+                encode = load_encoder(self.signal)
+            return bytes(encode(records).SerializeToString())
+        if self._encoder is None:
+            with otlp_exporters.building:
+                from otelbridge.sinks.otlp_body import load_encoder
+                from otelbridge.sinks.otlp_request import RequestEncoder
+
+                self._encoder = RequestEncoder(self.signal, load_encoder(self.signal))
+        return self._encoder.encode(records)
 
     def _attempt(self, connection: Any, body: bytes) -> Answer:
         answer: Answer = connection.send(body)

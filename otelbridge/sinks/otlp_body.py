@@ -25,7 +25,7 @@ _MESSAGES: Final = {
     "traces": ("trace", "ExportTraceService"),
     "metrics": ("metrics", "ExportMetricsService"),
 }
-_PATHS: Final = {
+PATHS: Final = {
     "logs": ("resource_logs", "scope_logs", "log_records"),
     "traces": ("resource_spans", "scope_spans", "spans"),
 }
@@ -49,7 +49,7 @@ def load_encoder(signal: str) -> Any:
 def split(signal: str, body: bytes) -> tuple[bytes, bytes]:
     """Halve a request of logs or traces by the number of its records."""
     whole = _message(signal, "Request").FromString(body)
-    groups, scopes, items = _PATHS[signal]
+    groups, scopes, items = PATHS[signal]
     left = sum(
         len(getattr(scope, items))
         for group in getattr(whole, groups)
@@ -64,7 +64,7 @@ def split(signal: str, body: bytes) -> tuple[bytes, bytes]:
             left -= here
             for half, part in zip(halves, (records[:here], records[here:]), strict=True):
                 if part:
-                    _copy(group, scope, part, half, _PATHS[signal])
+                    _copy(group, scope, part, half, PATHS[signal])
     return halves[0].SerializeToString(), halves[1].SerializeToString()
 
 

@@ -25,6 +25,7 @@ from otelbridge.channels.definition import KINDS as CHANNELS
 from otelbridge.channels.delivery_log import DeliveryLog
 from otelbridge.channels.file_outbox import FileOutbox
 from otelbridge.channels.message import Message
+from otelbridge.channels.outbox import Delivery
 from otelbridge.projects import Project
 from otelbridge.store.protocol import Store
 
@@ -78,6 +79,7 @@ class Duty:
         self._changing = threading.Lock()
         self._listing = Listing()
         self._rules = Rules()
+        self._outbox: FileOutbox | None = None
         self._courier: Courier | None = None
         self._watch: Watch | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -143,6 +145,10 @@ class Duty:
     def sent(self, limit: int = 100) -> list[dict[str, Any]]:
         """Read what was sent and whether it arrived, newest first."""
         return self.log.recent(limit)
+
+    def waiting(self) -> list[Delivery]:
+        """List the messages that have not arrived yet, and why, oldest first."""
+        return self._outbox.queued() if self._outbox is not None else []
 
     def change(self, make: Callable[[Kept], Kept]) -> None:
         """Change what was made on the page. It is watched by from the next look on, which is now.
@@ -212,8 +218,8 @@ class Duty:
             if self._courier is not None:
                 # What it cannot send by then is in the outbox, for the next one.
                 self._courier.close(CLOSE_SECONDS)
-            outbox = FileOutbox(self._folder / "waiting", self.log)
-            self._courier = Courier(rules.destinations, outbox)
+            self._outbox = FileOutbox(self._folder / "waiting", self.log)
+            self._courier = Courier(rules.destinations, self._outbox)
             self._courier.resume()
         if self._watch is None:
             book = FileBook(self._folder / "states.json")

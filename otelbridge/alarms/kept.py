@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from otelbridge.channels.channel import ChannelSettingsError
+from otelbridge.channels.cutting import one_line
 from otelbridge.channels.definition import make_destination
 from otelbridge.channels.destination import Destination
 
@@ -121,22 +122,25 @@ def open_destination(kept: KeptDestination, files: Path) -> Destination:
         ChannelSettingsError: it cannot be made of these values; secrets are not shown.
     """
     values = dict(kept.values)
+    problems: dict[str, str] = {}
     if kept.kind == "file" and (path := str(values.get("path", "")).strip()):
         if path in {".", ".."} or any(sign in path for sign in "/\\\0:~"):
-            text = f"file: path is {path!r}; allowed: a file's name; its folder is {files}"
-            raise ChannelSettingsError(text, {"path": text})
-        values["path"] = str(files / path)
+            problems["path"] = f"path is {path!r}; allowed: a file's name; its folder is {files}"
+        values["path"] = str(files / "messages.log" if problems else files / path)
     try:
         made = make_destination(kept.kind, values)
-    except ChannelSettingsError:
-        raise
+    except ChannelSettingsError as error:
+        problems |= error.problems
+        raise ChannelSettingsError(next(iter(problems.values()), str(error)), problems) from None
     except Exception as error:
         # A class of somebody's own may say anything, the secret that it was given included.
         text = f"{kept.kind}: {type(error).__name__}: {error}"
         for value in values.values():
             if isinstance(value, str) and len(value) >= 4:
                 text = text.replace(value, "***")
-        raise ChannelSettingsError(text) from None
+        raise ChannelSettingsError(one_line(text)) from None
+    if problems:
+        raise ChannelSettingsError(next(iter(problems.values())), problems)
     return replace(made, name=kept.name)
 
 

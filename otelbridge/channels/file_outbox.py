@@ -67,6 +67,11 @@ class FileOutbox:
                 self._queued[delivery.id] = delivery
             self._write(delivery, whole=not known)
 
+    def queued(self) -> list[Delivery]:
+        """List what is not over yet, oldest first."""
+        with self._lock:
+            return list(self._queued.values())
+
     def waiting(self, destination: str) -> list[Delivery]:
         with self._lock:
             with self._saying_trouble():

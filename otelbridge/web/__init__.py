@@ -15,6 +15,8 @@ from starlette.routing import Mount, Route
 from otelbridge.search import QueryError
 from otelbridge.store.protocol import StoreError
 from otelbridge.web import (
+    alarm_editing,
+    alarms,
     auth,
     completion,
     facets,
@@ -41,6 +43,7 @@ from otelbridge.web.pages import make_environment
 from otelbridge.web.sessions import Attempts
 
 if TYPE_CHECKING:
+    from otelbridge.alarms.duty import Duty
     from otelbridge.projects import Roster
     from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
     from otelbridge.settings import Settings
@@ -62,6 +65,8 @@ class Bridge(Protocol):
     def senders(self) -> dict[str, SenderCounters]: ...
     @property
     def addresses(self) -> dict[str, tuple[str, int]]: ...
+    @property
+    def alarms(self) -> Duty: ...
     @property
     def projects(self) -> Roster: ...
 
@@ -103,6 +108,8 @@ def create_app(bridge: Bridge) -> Starlette:
             *services.ROUTES,
             *projects.ROUTES,
             *metrics.ROUTES,
+            *alarms.ROUTES,
+            *alarm_editing.ROUTES,
             *pipeline.ROUTES,
             Mount("/static/{version}", VersionedFiles()),
         ],

@@ -21,6 +21,7 @@ VIEWS = (
     ("/logs", "Logs"),
     ("/traces", "Traces"),
     ("/metrics", "Metrics"),
+    ("/alarms", "Alarms"),
     ("/pipeline", "Pipeline"),
 )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 _FRAME = re.compile(r'^([ |]*)File "([^"\n]+)", line (\d+)(?:, in (.+))?$')
 _HEADER = re.compile(r"^[ |+]*(?:Exception Group )?Traceback \(most recent call last\):$")
@@ -20,6 +20,10 @@ _LIBRARY = re.compile(
     r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib(?:64)?[/\\]python\d+(?:\.\d+)?t?(?:\.zip)?[/\\]"
     r"|^<frozen |^<string>$|[/\\][Pp]ython\d*[/\\][Ll]ib[/\\]"
 )
+
+
+# Characters of a traceback that a page shows: more is read by nobody and slows the browser down.
+MOST_SHOWN: Final = 200_000
 
 
 @dataclass(slots=True)
@@ -66,17 +70,29 @@ def is_library(path: str) -> bool:
     return _LIBRARY.search(path) is not None
 
 
-def parse_traceback(text: str) -> list[Part]:
+def shortened(text: str, most: int = MOST_SHOWN) -> str:
+    """Leave out the middle of a text that is too long to be shown; line by line at both ends."""
+    if len(text) <= most:
+        return text
+    head = text[: most // 2].rpartition("\n")[0] or text[: most // 2]
+    tail = text[-(most // 2) :].partition("\n")[2] or text[-(most // 2) :]
+    return f"{head}\n…[left out here: {len(text) - len(head) - len(tail):,} characters]…\n{tail}"
+
+
+def parse_traceback(text: str, clean: str | None = None) -> list[Part]:
     """Take a traceback apart.
 
     Args:
         text: an exception's ``exception.stacktrace``.
+        clean: the same with the program's own frames only, where the sender told them apart; else
+            they are guessed from their paths.
 
     Returns:
         Its parts in order, without the ``Traceback`` lines that only announce it; one
         :class:`Text` where there is no frame in it. Where every frame is
         a library's, the last one of each traceback counts as own: something must be open.
     """
+    known = None if clean is None else _frames_of(clean)
     parts: list[Frame | Text] = []
     current: Frame | None = None
     own: Frame | None = None
@@ -84,7 +100,9 @@ def parse_traceback(text: str) -> list[Part]:
     for line in text.splitlines():
         found = _FRAME.match(line)
         if found is not None:
-            current = Frame(found[2], int(found[3]), found[4] or "", own=not is_library(found[2]))
+            current = Frame(found[2], int(found[3]), found[4] or "")
+            place = (current.file, current.line, current.function)
+            current.own = place in known if known is not None else not is_library(found[2])
             indent = len(found[1])
             parts.append(current)
             own = current if current.own else own
@@ -120,6 +138,11 @@ def parse_traceback(text: str) -> list[Part]:
             if isinstance(part, Frame) and part.raising:
                 part.own = True
     return _fold(parts)
+
+
+def _frames_of(text: str) -> set[tuple[str, int, str]]:
+    found = (_FRAME.match(line) for line in text.splitlines())
+    return {(frame[2], int(frame[3]), frame[4] or "") for frame in found if frame is not None}
 
 
 def _depth(line: str) -> int:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 
+from otelbridge.bridge_state import StateFile, state_folder
 from otelbridge.search import QueryError
 from otelbridge.store.protocol import StoreError
 from otelbridge.web import (
@@ -19,6 +20,7 @@ from otelbridge.web import (
     alarms,
     auth,
     completion,
+    errors,
     facets,
     live,
     logs,
@@ -38,6 +40,7 @@ from otelbridge.web.answers import (
     on_store_error,
 )
 from otelbridge.web.assets import VersionedFiles
+from otelbridge.web.error_states import ErrorStates
 from otelbridge.web.headers import SafeHeaders, add_headers
 from otelbridge.web.pages import make_environment
 from otelbridge.web.sessions import Attempts
@@ -107,6 +110,7 @@ def create_app(bridge: Bridge) -> Starlette:
             *traces.ROUTES,
             *services.ROUTES,
             *projects.ROUTES,
+            *errors.ROUTES,
             *metrics.ROUTES,
             *alarms.ROUTES,
             *alarm_editing.ROUTES,
@@ -132,5 +136,7 @@ def create_app(bridge: Bridge) -> Starlette:
     )
     app.state.bridge = bridge
     app.state.attempts = attempts
+    errors_file = state_folder(bridge.settings) / "errors.json"
+    app.state.error_states = ErrorStates(StateFile(errors_file))
     app.state.templates = make_environment()
     return app

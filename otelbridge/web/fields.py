@@ -8,11 +8,26 @@ from typing import Any
 
 import orjson
 
-from otelbridge.schema import ORIGIN_ATTRIBUTES, RECORD_UID
+from otelbridge.schema import (
+    ERROR_VARIABLES,
+    ORIGIN_ATTRIBUTES,
+    RECORD_UID,
+    TRACEBACK_CLEAN,
+    TRACEBACK_MINIMAL,
+)
 from otelbridge.store.protocol import StoredLog
 
 # Shown by the traceback view, not repeated as plain text.
-EXCEPTION_ATTRIBUTES = frozenset({"exception.type", "exception.message", "exception.stacktrace"})
+EXCEPTION_ATTRIBUTES = frozenset(
+    {
+        "exception.type",
+        "exception.message",
+        "exception.stacktrace",
+        TRACEBACK_CLEAN,
+        TRACEBACK_MINIMAL,
+        ERROR_VARIABLES,
+    }
+)
 
 # Behind a message there is room for a glance only.
 GLANCE_FIELDS = 6

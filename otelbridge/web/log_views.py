@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from otelbridge.schema import ORIGIN_ATTRIBUTES, RECORD_UID, severity_name
+from otelbridge.error_groups import group_of
+from otelbridge.model import Attributes
+from otelbridge.schema import (
+    ERROR_VARIABLES,
+    ORIGIN_ATTRIBUTES,
+    RECORD_UID,
+    TRACEBACK_CLEAN,
+    TRACEBACK_MINIMAL,
+    severity_name,
+)
 from otelbridge.store.protocol import StoredLog
-from otelbridge.traceback_text import Part, parse_traceback
-from otelbridge.web.fields import EXCEPTION_ATTRIBUTES, Field, body_text, fields_of, glance
+from otelbridge.traceback_text import Part, parse_traceback, shortened
+from otelbridge.web.fields import (
+    EXCEPTION_ATTRIBUTES,
+    Field,
+    body_text,
+    fields_of,
+    glance,
+    value_text,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +38,14 @@ class Row:
     glance: list[Field]
     trace_id: str
     exception: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameVariables:
+    """The local variables of one frame: names and texts."""
+
+    frame: str
+    values: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +67,8 @@ class Panel:
     exception_message: str
     stacktrace: str
     traceback: list[Part]
+    variables: list[FrameVariables]
+    group: str
 
 
 def level_of(stored: StoredLog) -> str:
@@ -68,7 +94,7 @@ def make_row(stored: StoredLog) -> Row:
 
 def make_panel(stored: StoredLog) -> Panel:
     record = stored.record
-    stacktrace = str(record.attributes.get("exception.stacktrace", ""))
+    stacktrace = shortened(str(record.attributes.get("exception.stacktrace", "")))
     own = {
         name: value
         for name, value in record.attributes.items()
@@ -92,7 +118,31 @@ def make_panel(stored: StoredLog) -> Panel:
         event_name=record.event_name,
         observed=record.observed_time if record.observed_time != record.time else 0,
         exception_type=str(record.attributes.get("exception.type", "")),
-        exception_message=str(record.attributes.get("exception.message", "")),
+        exception_message=shortened(str(record.attributes.get("exception.message", ""))),
         stacktrace=stacktrace,
-        traceback=parse_traceback(stacktrace) if stacktrace else [],
+        traceback=parse_traceback(stacktrace, own_frames(record.attributes)) if stacktrace else [],
+        variables=variables_of(record.attributes),
+        group=group_of(record.attributes) or "",
     )
+
+
+def own_frames(attributes: Attributes) -> str | None:
+    """The traceback with the program's own frames only, where the sender told them apart."""
+    clean = attributes.get(TRACEBACK_CLEAN)
+    if isinstance(clean, str):
+        return clean
+    # Where there are no others, the sender leaves the short form out.
+    whole = attributes.get("exception.stacktrace")
+    return whole if TRACEBACK_MINIMAL in attributes and isinstance(whole, str) else None
+
+
+def variables_of(attributes: Attributes) -> list[FrameVariables]:
+    """Local variables as they were recorded, of the frame that raised first."""
+    found = []
+    recorded = attributes.get(ERROR_VARIABLES)
+    # Whoever sends may write anything under this name.
+    for frame in recorded if isinstance(recorded, list) else ():
+        if isinstance(frame, dict) and isinstance(frame.get("variables"), dict):
+            values = [(name, value_text(value)) for name, value in frame["variables"].items()]
+            found.append(FrameVariables(value_text(frame.get("frame", "")), values))
+    return found[::-1]

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from otelbridge.search import only
 from otelbridge.web import times
 from otelbridge.web.state import PageState
 
@@ -18,6 +19,7 @@ from otelbridge.web.state import PageState
 VIEWS = (
     ("/services", "Services"),
     ("/projects", "Projects"),
+    ("/errors", "Errors"),
     ("/logs", "Logs"),
     ("/traces", "Traces"),
     ("/metrics", "Metrics"),
@@ -55,6 +57,7 @@ def make_environment() -> Environment:
         views=VIEWS,
         quick_ranges=QUICK_RANGES,
         moment=moment,
+        only=only,
     )
     environment.filters.update(
         duration=times.duration,

@@ -14,6 +14,9 @@ TRACE = bytes(range(16))
 SPAN = bytes(range(8))
 
 PAGES = [
+    "/errors",
+    "/errors?state=all",
+    "/errors/type%3A%3Cscript%3Ealert(1)%3C%2Fscript%3E%22%27%26",
     "/services",
     "/logs",
     "/logs/histogram",

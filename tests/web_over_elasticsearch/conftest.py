@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -38,15 +39,19 @@ def prepared_elasticsearch(elasticsearch_url: str) -> str:
 
 
 @pytest.fixture
-def open_page(prepared_elasticsearch: str) -> Iterator[Callable[..., Page]]:
+def open_page(prepared_elasticsearch: str, tmp_path: Path) -> Iterator[Callable[..., Page]]:
     """Opens a page with settings of the test's choice."""
     with ExitStack() as stack:
+        # Opened again, it is the same store.
+        namespace = uuid4().hex
 
         def open_(**overrides: Any) -> Page:
             settings = read_settings(
                 {},
                 store=prepared_elasticsearch,
-                elasticsearch_namespace=uuid4().hex,
+                elasticsearch_namespace=namespace,
+                # What the bridge itself keeps stands beside it.
+                spool_dir=tmp_path / "spool",
                 **overrides,
             )
             stack.callback(remove_streams, settings)

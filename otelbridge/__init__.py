@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from otelbridge.calls import log_calls
     from otelbridge.context_fields import bind_fields, fields
     from otelbridge.errors.exclusions import exclude
+    from otelbridge.frameworks.loguru import loguru_sink
+    from otelbridge.frameworks.structlog import structlog_processor
     from otelbridge.loggers import get_logger
     from otelbridge.notify import send, send_async
     from otelbridge.records.formatter import JsonFormatter
@@ -47,10 +49,12 @@ __all__ = [
     "get_logger",
     "instrument",
     "log_calls",
+    "loguru_sink",
     "release_output",
     "send",
     "send_async",
     "shutdown",
+    "structlog_processor",
 ]
 
 _MODULES = {
@@ -69,10 +73,12 @@ _MODULES = {
     "get_logger": "otelbridge.loggers",
     "instrument": "otelbridge.telemetry",
     "log_calls": "otelbridge.calls",
+    "loguru_sink": "otelbridge.frameworks.loguru",
     "release_output": "otelbridge.records.streams",
     "send": "otelbridge.notify",
     "send_async": "otelbridge.notify",
     "shutdown": "otelbridge.telemetry",
+    "structlog_processor": "otelbridge.frameworks.structlog",
 }
 
 

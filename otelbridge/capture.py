@@ -14,7 +14,9 @@ handlers what they would not have seen.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable
+from types import FrameType
 from typing import Any
 
 from otelbridge.records.scope_fields import scope_fields
@@ -44,6 +46,7 @@ class Capture:
         replaced: tells of a handler that it need not be called, because one of ours writes the
             same to the same place; asked with ``logging.lastResort`` too. ``None`` if none is.
         passes: tells whether our handlers are to get a record.
+        translate: puts another in the place of a record, before anything else is asked of it.
         rewrite: changes a record before our handlers get it.
         failed: is told of a record that could not be handed over, while the exception is handled.
     """
@@ -62,6 +65,7 @@ class Capture:
         self.handlers: tuple[logging.Handler, ...] = ()
         self.replaced: Callable[[logging.Handler | None], bool] | None = None
         self.passes: Callable[[logging.LogRecord], bool] | None = None
+        self.translate: Callable[[logging.LogRecord], logging.LogRecord] | None = None
         self.rewrite: Callable[[logging.LogRecord], logging.LogRecord] | None = None
         self.failed: Callable[[logging.LogRecord], None] = lambda record: None
         self._intercept = intercept
@@ -89,6 +93,7 @@ class Capture:
                 original(logger, record)
 
         self._wrapper = call_handlers
+        _Installed.capture = self
         logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign, assignment]
         root = logging.root
         if root.level == logging.WARNING and not root.handlers and level < logging.WARNING:
@@ -99,6 +104,8 @@ class Capture:
         self.handlers = ()
         self.passes = None
         self.replaced = None
+        if _Installed.capture is self:
+            _Installed.capture = None
         if self._original is not None and logging.Logger.callHandlers is self._wrapper:
             logging.Logger.callHandlers = self._original  # type: ignore[method-assign, assignment]
         if isinstance(logging.root.level, LoweredLevel):
@@ -108,6 +115,16 @@ class Capture:
         """Have records changed by one more function, after those that do so already."""
         before = self.rewrite
         self.rewrite = change if before is None else lambda record: change(before(record))
+
+    def record_in_hand(self) -> logging.LogRecord | None:
+        """Return the record that the program's own handlers are being given in this thread."""
+        frame: FrameType | None = sys._getframe()
+        while frame is not None:
+            if frame.f_code is self._wrapper.__code__:
+                record = frame.f_locals.get("record")
+                return record if isinstance(record, logging.LogRecord) else None
+            frame = frame.f_back
+        return None
 
     def take(
         self,
@@ -130,6 +147,8 @@ class Capture:
         if record.name.startswith(NOT_SENT) or not (self.handlers or self.passes):
             return
         self._arrived()
+        if self.translate is not None:
+            record = self.translate(record)
         # Now, in the thread that logs; a handler of the program's may write it in another.
         scope_fields(record)
         if self.rewrite is not None:
@@ -163,3 +182,14 @@ class Capture:
                     return True
             node = node.parent if node.propagate else None
         return not found and not replaced(logging.lastResort)
+
+
+class _Installed:
+    """The capture of this process, for what does not come by :mod:`logging`."""
+
+    capture: Capture | None = None
+
+
+def installed() -> Capture | None:
+    """Return what this process's records pass through, if anything."""
+    return _Installed.capture

@@ -44,6 +44,15 @@ def capture_output(stdout: int | None = logging.INFO, stderr: int | None = loggi
             _Capture(stream, logging.getLogger(name), level).install()
 
 
+def leave_to_logging(package: str) -> None:
+    """Record nothing that a logging package writes to the streams: its records come by themselves.
+
+    Args:
+        package: its top-level name.
+    """
+    _packages.add(package)
+
+
 def release_output() -> None:
     """Stop recording; what was printed of an unfinished line is recorded first."""
     # The second pair, in case the program has replaced the first since.
@@ -137,8 +146,11 @@ def _is_logging(frame: FrameType | None) -> bool:
     while frame is not None:
         if frame.f_globals is _LOGGING_GLOBALS:
             return True
+        if _packages and str(frame.f_globals.get("__name__")).partition(".")[0] in _packages:
+            return True
         frame = frame.f_back
     return False
 
 
+_packages: set[str] = set()
 _LOGGING_GLOBALS: dict[str, Any] = vars(logging)

@@ -6,10 +6,18 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otelbridge.records.redaction import MASK, is_secret, redact_also, redact_text, redact_value
+from otelbridge.records.redaction import (
+    MASK,
+    _mask,
+    is_secret,
+    may_hold_secret,
+    redact_also,
+    redact_text,
+    redact_value,
+)
 
 SECRET = "hunter2-correct.horse"
 
@@ -67,6 +75,7 @@ def test_names_that_only_look_like_it(name):
         f"login(user='alice', password='{SECRET}')",
         f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}\n-----END RSA PRIVATE KEY-----",
         f"-----BEGIN PRIVATE KEY-----\n{SECRET}",
+        f'{{"sig": "{SECRET}"}}',
     ],
 )
 def test_secrets_in_a_text_are_masked_and_what_is_around_them_stays(text):
@@ -77,6 +86,34 @@ def test_secrets_in_a_text_are_masked_and_what_is_around_them_stays(text):
     assert redact_text(redacted) == redacted
     before = text.split(SECRET)[0].split()
     assert before[:1] == redacted.split()[:1] or MASK in redacted.split()[0]
+
+
+# Pieces that secrets are made of, wholly or nearly.
+PIECES = st.one_of(
+    st.sampled_from(
+        [
+            *("password", "PWD", "apiKey", "access-key", "sig", "auth", "jwt", "cvc", "Cookie"),
+            *("Authorization", "card_no", "credential", "session", "user", "X-Secret", "keys"),
+            *("=", ":", ": ", '": "', "'", '"', " ", "\n", "&", ";", "[", "]", "://", "@", "/"),
+            *("Bearer ", "bearer\t", "abcdefgh", "eyJ", "eyJabcdefgh.ijklmnop.q", ".", "-"),
+            *("-----BEGIN ", "PRIVATE KEY-----", "-----END PRIVATE KEY-----"),
+            *("4111", "4111111111111111", "1795279863123456789", "3"),
+        ]
+    ),
+    st.text(max_size=3),
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.lists(PIECES, max_size=12).map("".join))
+def test_a_text_that_needs_no_closer_look_holds_no_secret(text):
+    if not may_hold_secret(text):
+        assert _mask(text) == text
+
+
+@pytest.mark.parametrize("number", [1795279863123456789, 4111111111111112])
+def test_a_long_number_that_is_no_cards_needs_no_closer_look(number):
+    assert not may_hold_secret(f"order {number} accepted")
 
 
 def test_json_within_json_stays_json():

@@ -19,7 +19,7 @@ from otelbridge.store.protocol import MetricSeries, ServiceSummary, Store, TimeR
 _SECOND: Final = 10**9
 # What announces nothing and was not heard for longer is forgotten.
 _LOOK_BACK: Final = 86400.0
-_MOST_NEW: Final = 200
+_MOST_NEW: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,27 +86,24 @@ def _errors(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
 
 def _new_errors(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
     within = _last(now, rule.over)
-    facets = store.log_facets(_own(rule), within, [schema.FINGERPRINT], size=_MOST_NEW)
-    for facet in facets:
-        for fingerprint, count in facet.values:
-            query = _all(Match(schema.FINGERPRINT, fingerprint, quoted=True), _own(rule))
-            newest = store.logs(query, within, limit=1)
-            if not newest:
-                continue
-            record = newest[0].record
-            service = str(record.resource.get("service.name", ""))
-            if not rule.about(service):
-                continue
-            kind = str(record.attributes.get("exception.type", ""))
-            said = str(record.attributes.get("exception.message", "") or _message(record))
-            yield Finding(
-                subject=fingerprint,
-                title=f"{service}: new error {': '.join(p for p in (kind, said) if p)}",
-                text=f"{_message(record)}\n\n"
-                f"seen {_number(count, 'time')} in {time_in_words(rule.over)}",
-                tracebacks=_tracebacks(record),
-                project=service,
-            )
+    for group in store.error_groups(_own(rule), within, limit=_MOST_NEW, steps=1):
+        # Where one error is several services', the rule is about it if it is about one of them.
+        services = [name for name, _ in group.services or [("", 0)] if rule.about(name)]
+        newest = store.log(group.sample) if services else None
+        if newest is None:
+            continue
+        record = newest.record
+        own = str(record.resource.get("service.name", ""))
+        service = own if own in services else services[0]
+        what = ": ".join(part for part in (group.type, group.message or _message(record)) if part)
+        yield Finding(
+            subject=group.fingerprint,
+            title=f"{service}: new error {what}",
+            text=f"{_message(record)}\n\n"
+            f"seen {_number(group.count, 'time')} in {time_in_words(rule.over)}",
+            tracebacks=_tracebacks(record),
+            project=service,
+        )
 
 
 def _error_rate(rule: Rule, store: Store, now: float) -> Iterator[Finding]:

@@ -232,6 +232,28 @@ def test_a_new_error_is_told_once_and_what_was_there_is_not_new(scene):
     assert [title for _ in range(20) for title in scene.look(60)] == []
 
 
+def test_the_same_error_of_another_service_is_no_new_one(scene):
+    scene.watch({"when": "new-error"})
+    scene.look()
+    scene.error("fresh")
+    assert len(scene.look(1)) == 1
+
+    scene.error("fresh", service="pay")
+    assert scene.look(1) == []
+
+
+def test_an_error_of_a_program_without_fingerprints_is_new_by_its_type(scene):
+    scene.watch({"when": "new-error"})
+    scene.look()
+    for kind in ("java.lang.IllegalStateException", "java.lang.IllegalStateException", "Odd"):
+        scene.log(**{"exception__type": kind})
+
+    assert sorted(title.partition(" error ")[2].partition(":")[0] for title in scene.look(1)) == [
+        "Odd",
+        "java.lang.IllegalStateException",
+    ]
+
+
 def test_a_restart_tells_nothing_twice_and_forgets_nothing(scene):
     rules = ({"when": "new-error"}, {"when": "error", "over": "1m"})
     scene.watch(*rules)

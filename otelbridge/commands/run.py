@@ -16,6 +16,8 @@ from otelbridge import autostart
 from otelbridge.commands.options import settings_options
 from otelbridge.settings import Settings, read_settings
 
+# Modules that a server loads, named for what they are and not for what they serve.
+_GATEWAYS = frozenset({"asgi", "wsgi"})
 AUTOSTART_FOLDER = str(Path(autostart.__file__).parent)
 
 
@@ -25,7 +27,7 @@ def complete_command(
     """Offer the commands people serve apps with, then the files here."""
     if ctx.params.get("command_line"):
         return [CompletionItem(incomplete, type="file")]
-    servers = ("flask", "gunicorn", "uwsgi", "python", "celery")
+    servers = ("flask", "gunicorn", "uvicorn", "uwsgi", "python", "celery")
     found = [CompletionItem(name) for name in servers if name.startswith(incomplete)]
     return found or [CompletionItem(incomplete, type="file")]
 
@@ -37,6 +39,7 @@ def complete_command(
 Examples:
   otelbridge run flask --app shop run
   otelbridge run gunicorn --workers 4 shop:app
+  otelbridge run python manage.py runserver
   otelbridge run python script.py
   otelbridge run --sinks otlp,console --service-name shop flask run
 """,
@@ -60,7 +63,7 @@ Examples:
     shell_complete=complete_command,
 )
 def command(command_line: tuple[str, ...], **given: Any) -> None:
-    """Run a Python COMMAND with its Flask apps, logs and metrics instrumented.
+    """Run a Python COMMAND with its web apps, logs and metrics instrumented.
 
     The command takes this process's place: signals and the exit code are its own. Options must
     come before it. Libraries whose OpenTelemetry instrumentation is installed are instrumented
@@ -100,7 +103,8 @@ def guess_service_name(command_line: Sequence[str], environ: Mapping[str, str]) 
     """Name a service after what its command line runs.
 
     ``gunicorn shop.web:app`` and ``flask --app shop/web.py run`` are ``web``, ``python -m worker``
-    and ``python worker.py`` are ``worker``; anything else is named for the command itself.
+    and ``python worker.py`` are ``worker``, ``gunicorn shop.wsgi`` is ``shop``; anything else is
+    named for the command itself. Nothing is told by ``manage.py``, whose project has the name.
     """
     program = Path(command_line[0]).name
     rest = list(command_line[1:])
@@ -110,13 +114,22 @@ def guess_service_name(command_line: Sequence[str], environ: Mapping[str, str]) 
         if not target:
             target = "wsgi" if Path("wsgi.py").exists() and not Path("app.py").exists() else "app"
     elif program.startswith("python"):
-        target = _after(rest, "-m") or next((part for part in rest if part.endswith(".py")), "")
+        module = _after(rest, "-m")
+        if module:
+            target = next((part for part in rest if _names_an_app(part)), module)
+        else:
+            target = next((part for part in rest if part.endswith(".py")), "")
     elif program.endswith(".py"):
         target = program
     else:
         target = next((part for part in rest if _names_an_app(part)), "")
-    module = target.partition(":")[0].removesuffix(".py").rstrip("/")
-    return module.replace("/", ".").rpartition(".")[2] or program
+    module = target.partition(":")[0].removesuffix(".py").rstrip("/").replace("/", ".")
+    package, dot, name = module.rpartition(".")
+    if name == "manage":
+        return ""
+    if dot and name in _GATEWAYS:
+        name = package.rpartition(".")[2]
+    return name or program
 
 
 def _after(arguments: Sequence[str], *options: str) -> str:
@@ -131,4 +144,7 @@ def _after(arguments: Sequence[str], *options: str) -> str:
 
 def _names_an_app(argument: str) -> bool:
     module, colon, name = argument.partition(":")
+    if not colon:
+        package, _, last = module.rpartition(".")
+        return last in _GATEWAYS and package.replace(".", "").isidentifier()
     return bool(colon) and module.replace(".", "").isidentifier() and name[:1].isalpha()

@@ -39,6 +39,11 @@ def run(*arguments, environ=None, cwd=None) -> subprocess.CompletedProcess[str]:
         ("python -m worker.main", "main"),
         ("script.py", "script"),
         ("celery worker", "celery"),
+        ("uvicorn --port 80 shop:app", "shop"),
+        ("python -m uvicorn shop:app", "shop"),
+        ("gunicorn shop.wsgi", "shop"),
+        ("uvicorn shop.asgi:application", "shop"),
+        ("python manage.py runserver", ""),
     ],
 )
 def test_a_service_is_named_for_what_runs(line, name):

@@ -72,6 +72,26 @@ def watch_signals(end: Callable[[int], object], seconds: float) -> None:
             signal.signal(number, ended)
 
 
+def watch_uvicorn(end: Callable[[int], object], seconds: float) -> None:
+    """Watch for signals anew where uvicorn begins to: its worker for gunicorn has reset them.
+
+    uvicorn handles a signal itself, and when it is done has what was there before handle it too.
+    """
+
+    def watch() -> None:
+        server: Any = sys.modules["uvicorn.server"]
+        capture = server.Server.capture_signals
+
+        @functools.wraps(capture)
+        def capture_signals(self: Any) -> Any:
+            watch_signals(end, seconds)
+            return capture(self)
+
+        server.Server.capture_signals = capture_signals
+
+    when_imported("uvicorn.server", watch)
+
+
 def watch_exec(keep: Callable[[], object]) -> None:
     """Have records kept before the program is replaced by another.
 

@@ -275,11 +275,17 @@ class Instrumentation:
         return watch
 
     def _watch_ends(self) -> None:
-        from otelbridge.process_end import watch_children, watch_exec, watch_signals
+        from otelbridge.process_end import (
+            watch_children,
+            watch_exec,
+            watch_signals,
+            watch_uvicorn,
+        )
 
         atexit.register(self.shutdown)
         watch_children(self._end)
         watch_signals(self._end_by, self.settings.shutdown_timeout)
+        watch_uvicorn(self._end_by, self.settings.shutdown_timeout)
         watch_exec(self._keep)
 
     def _end(self) -> None:

@@ -8,7 +8,7 @@ what becomes of each task itself, so no record is added here. This module
 - gives the records of failed tasks the error as it was raised: Celery logs a copy that can be
   pickled, of another type where the error's own cannot, with stand-ins for its frames;
 - makes no spans of what the main process has to say to the broker while nothing happens;
-- ends the span of a task that could not be sent, or whose name only the worker knows.
+- ends the span of a task that could not be sent, which would else stay current for good.
 """
 
 from __future__ import annotations
@@ -157,9 +157,9 @@ def _in_trace_of(headers: Any, act: Any, *given: Any, **named: Any) -> Any:
 
 
 def _send_task(send: Any, _: Any, given: Any, named: Any) -> Any:
-    """Send a task; afterwards nothing of it is current, whatever became of it.
+    """Send a task; afterwards its span is not current, whatever became of it.
 
-    The instrumentation ends its span when the task was published, if it knows the task.
+    The instrumentation ends it when the task was published, and only then.
     """
     before = trace.get_current_span()
     token = attach(get_current())

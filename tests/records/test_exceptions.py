@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 import logging
 import pickle
 import sys
@@ -191,3 +192,22 @@ def test_a_record_that_brings_only_a_text_keeps_it():
 def test_a_record_without_exception_has_none():
     assert record_exception(make_record(None)) is None
     assert record_exception(make_record((None, None, None))) is None
+
+
+def test_stand_ins_for_the_frames_of_another_process_are_told_as_the_frames() -> None:
+    from billiard.einfo import ExceptionInfo
+
+    try:
+        json.loads("{")
+    except ValueError as error:
+        carried = ExceptionInfo()
+        as_raised = exception_fields(error)
+        packed = exception_fields((type(error), error, carried.tb))
+    assert as_raised is not None
+    assert packed is not None
+    assert packed.fingerprint == as_raised.fingerprint
+    assert (packed.type, packed.message) == (as_raised.type, as_raised.message)
+    assert packed.minimal == as_raised.minimal
+    assert "in test_stand_ins" in packed.stack_trace
+    assert "decoder.py" not in packed.clean
+    assert packed.clean.splitlines()[-1] == as_raised.clean.splitlines()[-1]

@@ -22,6 +22,9 @@ from otelbridge.bridge_state import StateFile, state_folder
 from otelbridge.channels.channel import ChannelSettingsError
 from otelbridge.channels.definition import find_channel, parse_destinations
 from otelbridge.projects import Roster
+from otelbridge.receivers.announced import loggerflow
+from otelbridge.receivers.announced import routes as lifecycle
+from otelbridge.receivers.announced.desk import Desk
 from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
 from otelbridge.receivers.http_server import HttpServer
 from otelbridge.receivers.intake import Held, Intake
@@ -123,14 +126,23 @@ class Bridge:
             return Intake(self.store, counters, self._decoders, held, max_held)
 
         udp_receiver = UdpReceiver(self.store, udp_counters, self.senders, udp)
+        http_intake = intake(http_counters)
+        desk = Desk(
+            http_intake,
+            self.projects,
+            token=settings.ingest_token,
+            max_bytes=settings.max_body_bytes,
+        )
         http_receiver = HttpServer(
             create_otlp_app(
-                intake(http_counters),
+                http_intake,
                 token=settings.ingest_token,
                 max_body_bytes=settings.max_body_bytes,
+                others=[*lifecycle.routes(desk), *loggerflow.routes(desk)],
             ),
             http,
             STOP_SECONDS,
+            largest_message=settings.max_body_bytes,
         )
         grpc_receiver = GrpcReceiver(
             intake(grpc_counters),

@@ -55,6 +55,7 @@ class Process:
 
     Attributes:
         started: when it began by its own clock, nanoseconds since the epoch.
+        sender: what it announces itself by (``telemetry.sdk.name``).
         interval: seconds between its heartbeats; 0 where it promised none.
         uptime: seconds, as it said last.
         errors: how many it said it had.
@@ -75,6 +76,7 @@ class Process:
     pid: str = ""
     version: str = ""
     command: str = ""
+    sender: str = ""
     started: int = 0
     interval: float = 0.0
     uptime: float = 0.0
@@ -235,6 +237,7 @@ def _new(record: LogRecord) -> Process | None:
         pid=_text(resource.get("process.pid")),
         version=_text(resource.get("service.version")),
         command=_text(resource.get("process.command")),
+        sender=_text(resource.get("telemetry.sdk.name")),
         started=started if started is not None else record.time - int(uptime * _SECOND),
     )
 

@@ -130,10 +130,10 @@ class Roster:
         """Find one project."""
         return next((one for one in self.projects() if one.key == key), None)
 
-    def process(self, instance: str) -> Process | None:
-        """Find one process."""
+    def processes(self) -> list[Process]:
+        """List every process, those too that were cleaned."""
         with self._lock:
-            return self._processes.get(instance)
+            return list(self._processes.values())
 
     def hide(self, key: ProjectKey, hidden: bool = True) -> None:
         """Leave a project out of the list, or bring it back. It blocks.

@@ -35,9 +35,17 @@ class HttpServer:
 
     Args:
         shutdown_timeout: seconds that requests get to finish in :meth:`stop`.
+        largest_message: bytes of a WebSocket's message; 0 where the application takes none.
     """
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, shutdown_timeout: int = 3) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        shutdown_timeout: int = 3,
+        *,
+        largest_message: int = 0,
+    ) -> None:
         self._listener = listener
         self._server = _Server(
             uvicorn.Config(
@@ -47,7 +55,10 @@ class HttpServer:
                 access_log=False,
                 server_header=False,
                 lifespan="auto",
-                ws="none",
+                ws="websockets-sansio" if largest_message else "none",
+                ws_max_size=largest_message,
+                # Small programs answer a ping when they come to it; silence is told by heartbeats.
+                ws_ping_interval=None,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=shutdown_timeout,
             )

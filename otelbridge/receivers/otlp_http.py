@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import orjson
@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from otelbridge.receivers.decoded import Decoded, DecodeError
 from otelbridge.receivers.intake import Intake
@@ -53,12 +53,19 @@ class RefusedError(Exception):
         self.headers = headers
 
 
-def create_app(intake: Intake, *, token: str | None, max_body_bytes: int) -> Starlette:
+def create_app(
+    intake: Intake,
+    *,
+    token: str | None,
+    max_body_bytes: int,
+    others: Sequence[BaseRoute] = (),
+) -> Starlette:
     """Make the ASGI application.
 
     Args:
         token: what senders must present, ``None`` for nothing.
         max_body_bytes: largest body, packed and unpacked.
+        others: what else is answered at this port.
     """
 
     async def export(request: Request) -> Response:
@@ -102,6 +109,7 @@ def create_app(intake: Intake, *, token: str | None, max_body_bytes: int) -> Sta
         routes=[
             *(Route(path, export, methods=["POST"]) for path in _SIGNALS),
             Route("/healthz", healthz, methods=["GET"]),
+            *others,
         ],
         exception_handlers={HTTPException: refuse, Exception: fail},
     )
@@ -150,7 +158,7 @@ async def _take(request: Request, intake: Intake, token: str | None, limit: int)
     encoding = MEDIA_TYPES[media_type]
     with intake.holding() as hold:
         try:
-            body = await asyncio.wait_for(_read(request, limit, hold), BODY_SECONDS)
+            body = await asyncio.wait_for(read_body(request, limit, hold), BODY_SECONDS)
         except asyncio.TimeoutError:
             raise RefusedError(
                 408,
@@ -172,7 +180,17 @@ async def _take(request: Request, intake: Intake, token: str | None, limit: int)
     return Response(orjson.dumps(success_json(signal, decoded)), media_type="application/json")
 
 
-async def _read(request: Request, limit: int, hold: Callable[[int], None]) -> bytes:
+async def read_body(request: Request, limit: int, hold: Callable[[int], None]) -> bytes:
+    """Read a body as it was sent.
+
+    Args:
+        limit: its largest size, in bytes.
+        hold: is told of each part that is kept.
+
+    Raises:
+        BodyTooLargeError: it is larger.
+        ClientDisconnect: it ended before its end.
+    """
     # Many clients read no answer while they send, so a body that is too large is read to its end,
     # unless that is far away.
     patience = 4 * limit

@@ -30,6 +30,7 @@ _FRAME: Final = re.compile(r'^([ |]*)File "([^"\n]+)", line \d+, in (.+)$', re.M
 _HEADER: Final = re.compile(r"^([ |+]*)(?:Exception Group )?Traceback \(most", re.MULTILINE)
 # A frame as Java, JavaScript and .NET write it.
 _AT: Final = re.compile(r"^\s+at ([^\n(]+)", re.MULTILINE)
+_PLACE: Final = re.compile(r"(.{1,1000}?:\d+ in \S+) - ")
 _LONGEST_USER: Final = 256
 
 
@@ -77,17 +78,19 @@ def _last_traceback(stack: str) -> list[re.Match[str]]:
     headers = list(_HEADER.finditer(stack))
     start = 0
     if headers:
-        outermost = min(_depth(found[1]) for found in headers)
-        start = [found for found in headers if _depth(found[1]) == outermost][-1].end()
+        outermost = min(_depth(found) for found in headers)
+        start = [found for found in headers if _depth(found) == outermost][-1].end()
     frames = list(_FRAME.finditer(stack, start))
     if not frames:
         return []
-    outermost = min(found[1].count("|") for found in frames)
-    return [found for found in frames if found[1].count("|") == outermost]
+    outermost = min(_depth(found) for found in frames)
+    return [found for found in frames if _depth(found) == outermost]
 
 
-def _depth(margin: str) -> int:
-    return margin.count("|") + margin.count("+")
+def _depth(line: re.Match[str]) -> int:
+    """How far within a group a line stands; -1 for outside of any, as its own heading is."""
+    margin: str = line[1]
+    return margin.find("|")
 
 
 def _base_name(file: str) -> str:
@@ -128,5 +131,5 @@ def users_of(attributes: Mapping[str, Any]) -> tuple[str, ...]:
 
 def place_of(minimal: Any) -> str:
     """The place in a traceback's minimal form, which names it before the error."""
-    place, found, _ = minimal.partition(" - ") if isinstance(minimal, str) else ("", "", "")
-    return place if found and " in " in place else ""
+    found = _PLACE.match(minimal) if isinstance(minimal, str) else None
+    return found[1] if found else ""

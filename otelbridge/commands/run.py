@@ -32,6 +32,14 @@ def complete_command(
     return found or [CompletionItem(incomplete, type="file")]
 
 
+def _list_libraries(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from otelbridge.commands.libraries import installed_libraries, written
+
+        click.echo(written(installed_libraries()))
+        ctx.exit()
+
+
 @click.command(
     short_help="Run a Python command, instrumented without code.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
@@ -40,6 +48,7 @@ Examples:
   otelbridge run flask --app shop run
   otelbridge run gunicorn --workers 4 shop:app
   otelbridge run python manage.py runserver
+  otelbridge run celery -A shop.tasks worker
   otelbridge run python script.py
   otelbridge run --sinks otlp,console --service-name shop flask run
 """,
@@ -53,6 +62,14 @@ Examples:
     "log_level",
     "request_log",
     "capture_output",
+)
+@click.option(
+    "--list",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_libraries,
+    help="Show which installed libraries are instrumented, and what would add the others.",
 )
 @click.argument(
     "command_line",
@@ -103,8 +120,9 @@ def guess_service_name(command_line: Sequence[str], environ: Mapping[str, str]) 
     """Name a service after what its command line runs.
 
     ``gunicorn shop.web:app`` and ``flask --app shop/web.py run`` are ``web``, ``python -m worker``
-    and ``python worker.py`` are ``worker``, ``gunicorn shop.wsgi`` is ``shop``; anything else is
-    named for the command itself. Nothing is told by ``manage.py``, whose project has the name.
+    and ``python worker.py`` are ``worker``, ``gunicorn shop.wsgi`` and ``celery -A shop`` are
+    ``shop``; anything else is named for the command itself. Nothing is told by ``manage.py``, whose
+    project has the name.
     """
     program = Path(command_line[0]).name
     rest = list(command_line[1:])
@@ -113,6 +131,8 @@ def guess_service_name(command_line: Sequence[str], environ: Mapping[str, str]) 
         target = _after(rest, "--app", "-A") or environ.get("FLASK_APP", "")
         if not target:
             target = "wsgi" if Path("wsgi.py").exists() and not Path("app.py").exists() else "app"
+    elif program.startswith("celery"):
+        target = _after(rest, "--app", "-A").removesuffix(".celery")
     elif program.startswith("python"):
         module = _after(rest, "-m")
         if module:

@@ -18,8 +18,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from celery import signals
-from celery._state import get_current_task
+from celery import signals  # type: ignore[import-untyped]
+from celery._state import get_current_task  # type: ignore[import-untyped]
 from opentelemetry import propagate, trace
 from opentelemetry.context import (
     _SUPPRESS_INSTRUMENTATION_KEY,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -39,6 +40,8 @@ def run(*arguments, environ=None, cwd=None) -> subprocess.CompletedProcess[str]:
         ("python -m worker.main", "main"),
         ("script.py", "script"),
         ("celery worker", "celery"),
+        ("celery -A shop.tasks worker --loglevel INFO", "tasks"),
+        ("celery --app=shop.celery beat", "shop"),
         ("uvicorn --port 80 shop:app", "shop"),
         ("python -m uvicorn shop:app", "shop"),
         ("gunicorn shop.wsgi", "shop"),
@@ -108,3 +111,15 @@ def test_a_python_without_otelbridge_runs_the_command_and_says_so(tmp_path):
     assert (done.returncode, done.stdout) == (0, "ran\n")
     assert "has no opentelemetry; the command runs without it." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_list_says_what_is_instrumented_and_what_would_be():
+    done = run("--list", environ={"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "sqlite3"})
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert done.returncode == 0
+    assert re.fullmatch(
+        r"requests +[\d.]+ +opentelemetry-instrumentation-requests 0\.\S+ +on", lines["requests"]
+    )
+    assert lines["sqlite3"].endswith("off: OTEL_PYTHON_DISABLED_INSTRUMENTATIONS")
+    assert "pip install 'opentelemetry-instrumentation-click==" in lines["click"]
+    assert lines["click"].endswith("off: not installed")

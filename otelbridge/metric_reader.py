@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.exporter.otlp.common._aggregation import _get_aggregation, _get_temporality
 from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
+from opentelemetry.sdk.metrics import Histogram
+from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
+from opentelemetry.sdk.metrics.view import DefaultAggregation, ExplicitBucketHistogramAggregation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.sdk.metrics.export import ScopeMetrics
+
     from otelbridge.sinks.destination import Destination
 
 
@@ -27,6 +34,9 @@ class IntervalReader(MetricReader):
     Attributes:
         destination: where readings go.
         reading: held while metrics are read.
+        sources: what is read besides the provider's instruments.
+        is_plain: whether durations are read as the standard variables have them by default:
+            cumulative, in fixed buckets.
     """
 
     def __init__(self, destination: Destination, interval: float) -> None:
@@ -36,11 +46,17 @@ class IntervalReader(MetricReader):
             destination: where readings go; temporality and aggregation by the standard variables.
             interval: seconds between two readings.
         """
-        super().__init__(
-            preferred_temporality=_get_temporality(None),
-            preferred_aggregation=_get_aggregation(None),
-        )
+        temporality, aggregation = _get_temporality(None), _get_aggregation(None)
+        super().__init__(preferred_temporality=temporality, preferred_aggregation=aggregation)
         self.destination = destination
+        self.sources: list[Callable[[], ScopeMetrics | None]] = []
+        self.is_plain = temporality.get(Histogram) in {
+            None,
+            AggregationTemporality.CUMULATIVE,
+        } and isinstance(
+            aggregation.get(Histogram, DefaultAggregation()),
+            DefaultAggregation | ExplicitBucketHistogramAggregation,
+        )
         self._interval = interval
         self._generation = self._asked = self._answered = 0
         self._thread: threading.Thread | None = None
@@ -109,6 +125,10 @@ class IntervalReader(MetricReader):
     def _receive_metrics(
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
     ) -> None:
+        added = [read() for read in self.sources]
+        for resource in metrics_data.resource_metrics[:1]:
+            found = [*resource.scope_metrics, *(scope for scope in added if scope is not None)]
+            metrics_data = MetricsData([replace(resource, scope_metrics=found)])
         # Not kept for later: the next reading holds all that this one does, and is newer.
         answer = self.destination.send(self.destination.encode(metrics_data), 1)
         self._failed = answer.later or answer.dropped > 0

@@ -29,6 +29,7 @@ from opentelemetry.util._importlib_metadata import entry_points
 from otelbridge.delivery.assembly import make_delivery
 from otelbridge.delivery.limits import read_milliseconds
 from otelbridge.delivery.timing import Deadline
+from otelbridge.meter_provider import OwnMeterProvider
 from otelbridge.metric_reader import IntervalReader
 from otelbridge.records.scope_fields import fields_in_use
 from otelbridge.sinks import otlp_exporters
@@ -253,6 +254,8 @@ class Pipeline:
             ending.destination.start_afresh()
         for delivery in self.deliveries:
             delivery.start_afresh()
+        if isinstance(self.meter_provider, OwnMeterProvider):
+            self.meter_provider.start_afresh()
         if self._reader is not None:
             self._reader.start()
 
@@ -355,7 +358,7 @@ class Pipeline:
                 readers.append(PeriodicExportingMetricReader(exporter))
         if not readers:
             return None
-        provider = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
+        provider = OwnMeterProvider(readers, resource)
         if self._reader is not None:
             self._reader.start()
         metrics.set_meter_provider(provider)

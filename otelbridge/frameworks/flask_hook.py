@@ -20,6 +20,7 @@ from flask.globals import request_ctx
 from opentelemetry import trace
 from opentelemetry.context import attach, detach, get_current
 from opentelemetry.instrumentation.propagators import get_global_response_propagator
+from opentelemetry.metrics import get_meter_provider
 from opentelemetry.propagate import extract
 from opentelemetry.propagators.textmap import Getter, Setter
 from opentelemetry.trace import SpanKind, Status, StatusCode
@@ -32,6 +33,7 @@ from otelbridge.frameworks.wsgi_attributes import (
     is_server_error,
     parse_status,
 )
+from otelbridge.meter_provider import OwnMeterProvider
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
+
+    from otelbridge.frameworks.request_tally import RequestTally
 
 _logger = logging.getLogger(__name__)
 
@@ -106,7 +110,7 @@ class FlaskHook:
             meter_provider: the global one by default.
         """
         self._attributes = RequestAttributes()
-        self._metrics = RequestMetrics(meter_provider, SCOPE, self._attributes)
+        self._metrics = _metrics(meter_provider, self._attributes)
         schema_url = self._attributes.conventions.schema_url
         self._start_span = trace.get_tracer(*SCOPE, tracer_provider, schema_url).start_span
         # To make a URL that may be excluded takes its time: only where something is.
@@ -139,8 +143,9 @@ class FlaskHook:
         here = get_current()
         request.serves = trace.get_current_span(here) is trace.INVALID_SPAN
         if request.serves:
-            parent = extract(environ, getter=_headers)
-            if parent or here:
+            # On top of what is there: fields that a program has bound for all it does.
+            parent = extract(environ, here, _headers)
+            if parent is not here:
                 request.outer = attach(parent)
         else:
             parent = here
@@ -190,7 +195,7 @@ class FlaskHook:
         above = environ.get(_REQUEST)
         request = environ[_REQUEST] = TracedRequest(time_ns())
         started = perf_counter()
-        counted = self._metrics.begin(environ)
+        counted: Any = self._metrics.begin(environ)
 
         def respond(status: str, headers: Any, *args: Any, **kwargs: Any) -> Any:
             self._respond(request, status, headers)
@@ -289,6 +294,17 @@ class FlaskHook:
             return "HTTP"
         path = environ.get("PATH_INFO", "").strip()
         return f"{method} {path}" if method and path else method
+
+
+def _metrics(
+    provider: MeterProvider | None, attributes: RequestAttributes
+) -> RequestMetrics | RequestTally:
+    provider = provider or get_meter_provider()
+    if isinstance(provider, OwnMeterProvider):
+        tally = provider.request_tally(SCOPE, attributes)
+        if tally is not None:
+            return tally
+    return RequestMetrics(provider, SCOPE, attributes)
 
 
 class _Headers(Getter[dict[str, Any]]):

@@ -21,17 +21,43 @@ if TYPE_CHECKING:
 
 # Of the semantic conventions for HTTP metrics; seconds.
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+# Name, unit and description.
+ACTIVE_REQUESTS: Final = (
+    "http.server.active_requests",
+    "{request}",
+    "Number of active HTTP server requests.",
+)
+REQUEST_DURATION: Final = (
+    "http.server.request.duration",
+    "s",
+    "Duration of HTTP server requests.",
+)
+_ACTIVE_BEFORE_STABLE: Final = (
+    "http.server.active_requests",
+    "requests",
+    "Measures the number of concurrent HTTP requests that are currently in-flight.",
+)
+_DURATION_BEFORE_STABLE: Final = (
+    "http.server.duration",
+    "ms",
+    "Measures the duration of inbound HTTP requests.",
+)
 
 
 class InFlight:
-    """A request between its beginning and its end, as the metrics know it."""
+    """A request between its beginning and its end, as its metrics know it."""
 
-    __slots__ = ("active", "before_stable", "stable")
+    __slots__ = ("active", "before_stable", "metrics", "stable")
 
     def __init__(
-        self, active: dict[str, Any], stable: dict[str, Any], before_stable: dict[str, Any]
+        self,
+        metrics: RequestMetrics,
+        active: dict[str, Any],
+        stable: dict[str, Any],
+        before_stable: dict[str, Any],
     ) -> None:
         """Keep the attributes of the counter, and of the two durations."""
+        self.metrics = metrics
         self.active, self.stable, self.before_stable = active, stable, before_stable
 
 
@@ -57,22 +83,13 @@ class RequestMetrics:
         self._milliseconds: Histogram | None = None
         self._seconds: Histogram | None = None
         if conventions.old:
-            self._milliseconds = meter.create_histogram(
-                "http.server.duration", "ms", "Measures the duration of inbound HTTP requests."
-            )
+            self._milliseconds = meter.create_histogram(*_DURATION_BEFORE_STABLE)
         if conventions.new:
             self._seconds = meter.create_histogram(
-                "http.server.request.duration",
-                "s",
-                "Duration of HTTP server requests.",
-                explicit_bucket_boundaries_advisory=BUCKETS,
+                *REQUEST_DURATION, explicit_bucket_boundaries_advisory=BUCKETS
             )
         self._active = meter.create_up_down_counter(
-            "http.server.active_requests",
-            "{request}" if conventions.new else "requests",
-            "Number of active HTTP server requests."
-            if conventions.new
-            else "Measures the number of concurrent HTTP requests that are currently in-flight.",
+            *(ACTIVE_REQUESTS if conventions.new else _ACTIVE_BEFORE_STABLE)
         )
 
     def begin(self, environ: dict[str, Any]) -> InFlight:
@@ -101,7 +118,7 @@ class RequestMetrics:
             stable = {**counted, **_known({"network.protocol.version": version})}
             active.update(counted)
         self._active.add(1, active)
-        return InFlight(active, stable, before_stable)
+        return InFlight(self, active, stable, before_stable)
 
     def end(self, request: InFlight) -> None:
         """Count a request that is done with, whatever came of it."""

@@ -15,7 +15,7 @@ import flask
 from opentelemetry import baggage, context, trace
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import (
@@ -32,6 +32,7 @@ from tests.frameworks.flask_shop import add_routes
 EXCLUDED = "OTEL_PYTHON_FLASK_EXCLUDED_URLS"
 
 Instrument = Callable[[flask.Flask, TracerProvider, MeterProvider], None]
+Meters = tuple[MeterProvider, Callable[[], MetricsData | None]]
 
 
 class Clock:
@@ -113,6 +114,12 @@ def own(app: flask.Flask, tracers: TracerProvider, meters: MeterProvider) -> Non
     ours.instrument_app(
         app, tracer_provider=tracers, meter_provider=meters, request_log=False, hook="own"
     )
+
+
+def in_memory() -> Meters:
+    """Make a meter provider of the SDK's."""
+    reader = InMemoryMetricReader()
+    return MeterProvider([reader], shutdown_on_exit=False), reader.get_metrics_data
 
 
 class Noted(Sampler):
@@ -213,6 +220,7 @@ def observe(
     outside: Callable[[Any], Any] | None = None,
     prepare: Callable[[flask.Flask], None] = lambda app: None,
     late: bool = False,
+    meters: Callable[[], Meters] = in_memory,
 ) -> Observed:
     """Make an app, ask it, and gather what was seen.
 
@@ -227,6 +235,7 @@ def observe(
         outside: a WSGI middleware between the server and the instrumentation.
         prepare: changes the app further.
         late: instrument when the app is complete, not when it is new.
+        meters: makes a meter provider, and what reads it.
     """
     clock.now = 1000.0
     asked: list[Any] = []
@@ -235,8 +244,7 @@ def observe(
         sampler=Noted(sampler, asked), id_generator=Counted(), shutdown_on_exit=False
     )
     tracers.add_span_processor(kept)
-    reader = InMemoryMetricReader()
-    meters = MeterProvider([reader], shutdown_on_exit=False)
+    provider, read = meters()
     app = flask.Flask("shop", **(options or {}))
     app.logger.disabled = True
     app.config.update(config or {})
@@ -245,11 +253,11 @@ def observe(
     if inside is not None:
         app.wsgi_app = inside(app.wsgi_app)  # type: ignore[method-assign]
     if not late:
-        instrument(app, tracers, meters)
+        instrument(app, tracers, provider)
     add_routes(app, seen.append, clock.wait)
     prepare(app)
     if late:
-        instrument(app, tracers, meters)
+        instrument(app, tracers, provider)
     if outside is not None:
         app.wsgi_app = outside(app.wsgi_app)  # type: ignore[method-assign]
     answers = [_answer(app, ask) for ask in asks]
@@ -257,7 +265,7 @@ def observe(
     return Observed(
         answers,
         [_span(span) for span in kept.spans],
-        _metrics(reader),
+        metrics_of(read()),
         asked,
         seen + kept.seen,
         f"{after.trace_id:x}/{after.span_id:x}",
@@ -298,8 +306,8 @@ def _span(span: ReadableSpan) -> dict[str, Any]:
     }
 
 
-def _metrics(reader: InMemoryMetricReader) -> dict[str, Any]:
-    data = reader.get_metrics_data()
+def metrics_of(data: MetricsData | None) -> dict[str, Any]:
+    """Describe what was read, without when."""
     metrics = {}
     for group in data.resource_metrics if data is not None else []:
         for scoped in group.scope_metrics:

@@ -17,7 +17,19 @@ import click
 from otelbridge import __version__
 from otelbridge.settings import SettingsError
 
-COMMANDS = ("serve", "demo", "run", "check", "setup", "search", "tail", "notify", "audit", "config")
+COMMANDS = (
+    "serve",
+    "demo",
+    "run",
+    "check",
+    "setup",
+    "search",
+    "tail",
+    "notify",
+    "user",
+    "audit",
+    "config",
+)
 
 EXAMPLES = """\b
 Examples:

@@ -32,8 +32,9 @@ from otelbridge.receivers.otlp_grpc import GrpcReceiver
 from otelbridge.receivers.otlp_http import create_app as create_otlp_app
 from otelbridge.receivers.sockets import BindError, bind
 from otelbridge.receivers.udp import UdpReceiver
-from otelbridge.settings import Settings
+from otelbridge.settings import Settings, SettingsError
 from otelbridge.store.protocol import Store, StoreError
+from otelbridge.users import users_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -62,6 +63,8 @@ class Bridge:
         senders: what is known of each UDP sender, by its name.
         addresses: host and port by ``grpc``, ``http``, ``web`` and ``udp``, once started.
         projects: the processes that announced themselves, and how they are.
+        users: who may sign in to the page by name.
+        made_ingest_token: whether senders need a token that nobody was told yet.
         alarms: what watches and tells people; without rules it does nothing.
     """
 
@@ -72,7 +75,13 @@ class Bridge:
         store: Store | None = None,
         create_web: Callable[[Bridge], ASGIApp] | None = None,
     ) -> None:
-        self.settings = with_tokens(settings)
+        self.users = users_of(settings, state_folder(settings))
+        self.settings = with_tokens(settings, users=bool(self.users))
+        self.made_ingest_token = self.settings.ingest_token not in {
+            None,
+            self.settings.token,
+            settings.ingest_token,
+        }
         self.store = _open_store(self.settings) if store is None else store
         self.receivers = [ReceiverCounters(name) for name in ("OTLP/gRPC", "OTLP/HTTP", "UDP")]
         self.senders: dict[str, SenderCounters] = {}
@@ -188,12 +197,19 @@ class Bridge:
         await asyncio.wait_for(self.store.close(), CLOSE_SECONDS)
 
 
-def with_tokens(settings: Settings) -> Settings:
-    """Settle the tokens: beyond loopback there is always one, and senders need it too."""
+def with_tokens(settings: Settings, *, users: bool = False) -> Settings:
+    """Settle the tokens: beyond loopback there is one or users, and senders always need one.
+
+    Args:
+        users: there are users who may sign in.
+    """
     if is_loopback(settings.host):
         return settings
-    token = settings.token or secrets.token_urlsafe(24)
-    return dataclasses.replace(settings, token=token, ingest_token=settings.ingest_token or token)
+    token = settings.token
+    if token is None and not users:
+        token = secrets.token_urlsafe(24)
+    ingest = settings.ingest_token or token or secrets.token_urlsafe(24)
+    return dataclasses.replace(settings, token=token, ingest_token=ingest)
 
 
 def is_loopback(host: str) -> bool:
@@ -238,9 +254,15 @@ async def _serve(settings: Settings) -> int:
     loop.add_signal_handler(signal.SIGTERM, ending.set)
     loop.add_signal_handler(signal.SIGINT, interrupt)
     bridge = Bridge(settings)
+    if settings.quiet and (bridge.settings.token != settings.token or bridge.made_ingest_token):
+        raise SettingsError(
+            "quiet beyond loopback needs OTELBRIDGE_TOKEN, or users and OTELBRIDGE_INGEST_TOKEN: "
+            "a token that is made here would be told nobody"
+        )
     await bridge.start()
     try:
-        print(announcement(bridge, colour=sys.stdout.isatty()), flush=True)
+        if not settings.quiet:
+            print(announcement(bridge, colour=sys.stdout.isatty()), flush=True)
         await ending.wait()
     finally:
         try:
@@ -268,6 +290,7 @@ def announcement(bridge: Bridge, *, colour: bool) -> str:
     query = f"/?token={settings.token}" if settings.token else "/"
     rows = [
         ("open", f"http://{places['web']}{query}"),
+        *([("users", ", ".join(bridge.users.names()))] if bridge.users.names() else []),
         ("OTLP/gRPC", places["grpc"]),
         ("OTLP/HTTP", f"http://{places['http']}"),
         ("UDP lines", places["udp"] + (" (asks for no token)" if settings.ingest_token else "")),
@@ -276,7 +299,8 @@ def announcement(bridge: Bridge, *, colour: bool) -> str:
         ("send", f"export OTEL_EXPORTER_OTLP_ENDPOINT=http://{places['http']}"),
     ]
     if settings.ingest_token:
-        rows.append(("", "export OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20TOKEN"))
+        token = settings.ingest_token if bridge.made_ingest_token else "TOKEN"
+        rows.append(("", f"export OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20{token}"))
     bold, dim, plain = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if colour else ("", "", "")
     lines = [f"{bold}otelbridge{plain} is ready; Ctrl+C ends it"]
     for name, text in rows:

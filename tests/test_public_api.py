@@ -118,6 +118,7 @@ BRIDGE = {
     "web",
     "alarms",
     "projects",
+    "users",
     "bridge_state",
     "error_groups",
     "traceback_text",

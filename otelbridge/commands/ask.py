@@ -6,6 +6,7 @@ installed.
 
 from __future__ import annotations
 
+import base64
 import json
 import urllib.error
 import urllib.parse
@@ -16,6 +17,8 @@ from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 import click
+
+from otelbridge.settings import Settings
 
 # The bridge sends a sign of life every ten seconds; three missed mean it is gone.
 SILENCE_SECONDS = 30.0
@@ -45,19 +48,38 @@ class BridgeClient:
     Args:
         url: where its page is, such as ``http://127.0.0.1:4319``.
         token: what it asks for, if it does.
+        login: a user's name and password, where there is no token.
         patience: seconds without a word from it after which it counts as gone.
     """
 
-    def __init__(self, url: str, token: str | None, patience: float = SILENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        patience: float = SILENCE_SECONDS,
+        *,
+        login: tuple[str, str] | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
         self._patience = patience
         self._headers = {"Accept": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
+        elif login is not None:
+            credentials = base64.b64encode(":".join(login).encode()).decode()
+            self._headers["Authorization"] = f"Basic {credentials}"
         # A proxy set for the world is in the way of this machine.
         loopback = urllib.parse.urlsplit(url).hostname in {"127.0.0.1", "::1", "localhost"}
         proxies = [urllib.request.ProxyHandler({})] if loopback else []
         self._opener = urllib.request.build_opener(*proxies)
+
+    @classmethod
+    def of(cls, settings: Settings, patience: float = SILENCE_SECONDS) -> BridgeClient:
+        """Ask the bridge that settings name, with the token or the login they hold."""
+        login = None
+        if settings.login is not None and settings.password is not None:
+            login = (settings.login, settings.password)
+        return cls(settings.url, settings.token, patience, login=login)
 
     def get(self, path: str, **parameters: str | int | None) -> Document:
         """Ask for a JSON answer.
@@ -121,7 +143,8 @@ class BridgeClient:
             )
         if error.code == 401:
             return click.ClickException(
-                f"the bridge at {self.url} asks for its token: --token or OTELBRIDGE_TOKEN"
+                f"the bridge at {self.url} asks for its token: --token or OTELBRIDGE_TOKEN "
+                "(or OTELBRIDGE_LOGIN and OTELBRIDGE_PASSWORD)"
             )
         if error.code == 400:
             return QueryRefusedError(message, query, position)

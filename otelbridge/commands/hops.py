@@ -248,7 +248,7 @@ def _send_console(settings: Settings, mark: str) -> str:
 
 
 def _bridge(settings: Settings) -> Place:
-    client = BridgeClient(settings.url, settings.token, patience=_ASK_SECONDS)
+    client = BridgeClient.of(settings, _ASK_SECONDS)
 
     def holds(mark: str) -> bool:
         try:

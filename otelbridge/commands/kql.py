@@ -20,7 +20,7 @@ def complete_query(
     text = before + incomplete
     try:
         settings = read_settings(url=ctx.params.get("url"), token=ctx.params.get("token"))
-        client = BridgeClient(settings.url, settings.token, PATIENCE)
+        client = BridgeClient.of(settings, PATIENCE)
         answer = client.get("/complete.json", text=text, cursor=len(text), signal="logs")
     except (SettingsError, click.ClickException):
         return []

@@ -28,6 +28,9 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "capture_output": ("true", "false"),
 }
 
+# Settings that an option switches on by itself.
+_FLAGS: dict[str, dict[str, Any]] = {"quiet": {"is_flag": False, "flag_value": "true"}}
+
 
 def option_name(setting: str) -> str:
     """Name a setting's option: ``web_port`` is ``--web-port``."""
@@ -51,6 +54,7 @@ def settings_options(*names: str) -> Callable[[F], F]:
                 help=f"{spec.metadata['help']} [{spec.metadata['variable']}]",
                 callback=_check,
                 shell_complete=_complete,
+                **_FLAGS.get(name, {}),
             )(function)
         return function
 
@@ -61,7 +65,18 @@ def _metavar(name: str) -> str:
     for ending in ("port", "level", "protocol", "endpoint", "url", "host", "token", "bytes"):
         if name.endswith(ending):
             return ending.upper()
-    return {"retention": "DURATION", "store": "URL", "sinks": "LIST"}.get(name, "VALUE")
+    return {
+        "retention": "DURATION",
+        "store": "URL",
+        "sinks": "LIST",
+        "alarms": "FILE",
+        "alarm_rules": "RULES",
+        "channels": "LIST",
+        "notify": "URLS",
+        "login": "NAME",
+        "password": "PASSWORD",
+        "quiet": "[BOOLEAN]",
+    }.get(name, "VALUE")
 
 
 def _check(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

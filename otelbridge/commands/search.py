@@ -65,7 +65,7 @@ def command(query: tuple[str, ...], within: str, limit: int, as_json: bool, **gi
     Asks the bridge at OTELBRIDGE_URL. Finding nothing is not a failure.
     """
     settings = read_settings(**given)
-    client = BridgeClient(settings.url, settings.token)
+    client = BridgeClient.of(settings)
     text = " ".join(query)
     found, total = fetch(client, text, within, limit)
     for document in reversed(found):

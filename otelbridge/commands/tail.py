@@ -44,7 +44,7 @@ def command(query: tuple[str, ...], lines: int, as_json: bool, **given: Any) -> 
     When the bridge goes away and comes back, what was stored meanwhile is shown as well.
     """
     settings = read_settings(**given)
-    client = BridgeClient(settings.url, settings.token)
+    client = BridgeClient.of(settings)
     try:
         _follow(client, " ".join(query), lines, as_json)
     except KeyboardInterrupt:

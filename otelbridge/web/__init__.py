@@ -23,6 +23,7 @@ from otelbridge.web import (
     errors,
     facets,
     live,
+    login,
     logs,
     metrics,
     pipeline,
@@ -30,6 +31,7 @@ from otelbridge.web import (
     services,
     traces,
 )
+from otelbridge.web.access import Access
 from otelbridge.web.answers import (
     BadAddressError,
     error_answer,
@@ -43,7 +45,6 @@ from otelbridge.web.assets import VersionedFiles
 from otelbridge.web.error_states import ErrorStates
 from otelbridge.web.headers import SafeHeaders, add_headers
 from otelbridge.web.pages import make_environment
-from otelbridge.web.sessions import Attempts
 
 if TYPE_CHECKING:
     from otelbridge.alarms.duty import Duty
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
     from otelbridge.settings import Settings
     from otelbridge.store.protocol import Store
+    from otelbridge.users import Users
 
 __all__ = ["Bridge", "create_app"]
 
@@ -70,6 +72,8 @@ class Bridge(Protocol):
     def addresses(self) -> dict[str, tuple[str, int]]: ...
     @property
     def alarms(self) -> Duty: ...
+    @property
+    def users(self) -> Users: ...
     @property
     def projects(self) -> Roster: ...
 
@@ -96,12 +100,14 @@ def create_app(bridge: Bridge) -> Starlette:
     Args:
         bridge: its store must be open before the first request.
     """
-    attempts = Attempts()
+    access = Access(
+        bridge.settings.token, bridge.users, open=auth.is_loopback(bridge.settings.host)
+    )
     app = Starlette(
         routes=[
             Route("/", _home),
             Route("/healthz", _health),
-            *auth.ROUTES,
+            *login.ROUTES,
             # Before /logs/{id}: an address that is a word.
             *live.ROUTES,
             *facets.ROUTES,
@@ -122,8 +128,7 @@ def create_app(bridge: Bridge) -> Starlette:
             Middleware(
                 auth.Gate,
                 host=bridge.settings.host,
-                token=bridge.settings.token,
-                attempts=attempts,
+                access=access,
             ),
         ],
         exception_handlers={
@@ -135,7 +140,7 @@ def create_app(bridge: Bridge) -> Starlette:
         },
     )
     app.state.bridge = bridge
-    app.state.attempts = attempts
+    app.state.access = access
     errors_file = state_folder(bridge.settings) / "errors.json"
     app.state.error_states = ErrorStates(StateFile(errors_file))
     app.state.templates = make_environment()

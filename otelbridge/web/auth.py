@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from base64 import b64decode
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from otelbridge.web.access import Access, TooManyError
 from otelbridge.web.answers import error_answer
-from otelbridge.web.pages import render
-from otelbridge.web.sessions import (
-    SESSION_SECONDS,
-    Attempts,
-    open_session,
-    same,
-    session_holds,
-)
-from otelbridge.web.state import make_state
+from otelbridge.web.sessions import SESSION_SECONDS, open_session
 
 SESSION_COOKIE = "otelbridge_session"
-LOGIN_BODY_BYTES = 4096
 
 # Reached without a token: the login itself, what it is drawn with, and the health check.
 _OPEN_PATHS = frozenset({"/login", "/healthz"})
@@ -54,10 +46,9 @@ class Gate:
     form here, with the reader's session where it is on this host; browsers say whose page it was.
     """
 
-    def __init__(self, app: ASGIApp, *, host: str, token: str | None, attempts: Attempts) -> None:
+    def __init__(self, app: ASGIApp, *, host: str, access: Access) -> None:
         self.app = app
-        self._token = token
-        self._attempts = attempts
+        self._access = access
         self._names = _LOOPBACK_NAMES | {host.lower()} if is_loopback(host) else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,10 +56,10 @@ class Gate:
             await self.app(scope, receive, send)
             return
         request = Request(scope, receive)
-        refusal = self._refuse(request)
+        refusal = await self._refuse(request)
         await (refusal or self.app)(scope, receive, send)
 
-    def _refuse(self, request: Request) -> Response | None:
+    async def _refuse(self, request: Request) -> Response | None:
         if self._names is not None and _host_name(request.headers) not in self._names:
             return error_answer(
                 request,
@@ -79,32 +70,60 @@ class Gate:
         if request.method not in _READING and _from_elsewhere(request.headers):
             return error_answer(request, 403, "Only this server's own pages may change something.")
         path = request.url.path
-        if self._token is None or path in _OPEN_PATHS or path.startswith("/static/"):
+        if path in _OPEN_PATHS or path.startswith("/static/") or not self._access.required:
             return None
-        return self._ask_for_token(request, self._token)
+        try:
+            return await self._ask(request)
+        except TooManyError as error:
+            return too_many(request, error.wait)
 
-    def _ask_for_token(self, request: Request, token: str) -> Response | None:
-        client = client_name(request)
+    async def _ask(self, request: Request) -> Response | None:
+        access, client = self._access, client_name(request)
         cookie = _cookie(request)
-        if cookie is not None and session_holds(cookie, token, time.time()):
-            # The address should not keep the token, whoever put it there.
-            return _without_token(request) if "token" in request.query_params else None
-        given = _bearer(request.headers)
         by_address = request.query_params.get("token")
-        if given is None and by_address is None:
-            return _send_to_login(request)
-        wait = self._attempts.wait(client)
-        if wait:
-            return too_many(request, wait)
-        if given is not None and same(given, token):
+        if cookie is not None and access.holds(cookie):
+            # The address should not keep the token, whoever put it there.
+            return _without_token(request) if by_address is not None else None
+        bearer, basic = _bearer(request.headers), _basic(request.headers)
+        if bearer is None and basic is None and by_address is None:
+            return self._send_to_login(request)
+        if bearer is not None and access.is_token(bearer, client):
             return None
-        if by_address is not None and same(by_address, token):
+        if basic is not None:
+            if await access.is_user(*basic, client):
+                return None
+            return self._unknown(request, "The name or the password is wrong.")
+        if by_address is not None and access.is_token(by_address, client):
             answer = _without_token(request)
-            set_session(request, answer, token)
+            set_session(request, answer, access)
             return answer
-        self._attempts.fail(client)
-        answer = error_answer(request, 401, "The token is wrong.")
+        return self._unknown(request, "The token is wrong.")
+
+    def _send_to_login(self, request: Request) -> Response:
+        headers = request.headers
+        navigates = "text/html" in headers.get("accept", "") and "hx-request" not in headers
+        if not navigates or request.url.path.endswith(".json"):
+            token = self._access.token is not None
+            how = [
+                *(["Authorization: Bearer TOKEN"] if token else []),
+                *(["Authorization: Basic"] if self._access.users or not token else []),
+            ]
+            what = "A token" if token else "A name that is known here"
+            return self._unknown(request, f"{what} is needed: send it as {' or '.join(how)}.")
+        if headers.get("sec-fetch-site") == "cross-site":
+            # A link elsewhere does not bring a strict cookie; a reload from here does.
+            return HTMLResponse(
+                '<!doctype html><meta http-equiv="refresh" content="0"><title>otelbridge</title>'
+            )
+        where = local(request.url.path, request.url.query)
+        return RedirectResponse("/login?" + urlencode({"next": where}), 303)
+
+    def _unknown(self, request: Request, message: str) -> Response:
+        answer = error_answer(request, 401, message)
         answer.headers["WWW-Authenticate"] = "Bearer"
+        # A browser would ask for it in a box of its own, over the page.
+        if self._access.users and "sec-fetch-mode" not in request.headers:
+            answer.headers["WWW-Authenticate"] += ', Basic realm="otelbridge", charset="UTF-8"'
         return answer
 
 
@@ -116,16 +135,19 @@ def client_name(request: Request) -> str:
 def too_many(request: Request, wait: float) -> Response:
     """Answer that this client has guessed too often."""
     seconds = int(wait) + 1
-    answer = error_answer(request, 429, f"Too many wrong tokens; try again in {seconds} s.")
+    answer = error_answer(request, 429, f"Too many wrong guesses; try again in {seconds} s.")
     answer.headers["Retry-After"] = str(seconds)
     return answer
 
 
-def set_session(request: Request, answer: Response, token: str) -> None:
-    """Hand the browser a session."""
+def set_session(request: Request, answer: Response, access: Access, name: str = "") -> None:
+    """Hand the browser a session, of a user where there is a name."""
+    key = access.key(name)
+    if key is None:
+        return  # removed at this moment
     answer.set_cookie(
         SESSION_COOKIE,
-        open_session(token, time.time()),
+        open_session(key, time.time(), name),
         max_age=SESSION_SECONDS,
         httponly=True,
         samesite="strict",
@@ -163,88 +185,26 @@ def _bearer(headers: Headers) -> str | None:
     return credentials.strip() if scheme.lower() == "bearer" else None
 
 
+def _basic(headers: Headers) -> tuple[str, str] | None:
+    """Read name and password (RFC 7617, section 2)."""
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        decoded = b64decode(credentials.strip(), validate=True).decode()
+    except ValueError:
+        return None
+    name, colon, password = decoded.partition(":")
+    return (name, password) if colon else None
+
+
 def _without_token(request: Request) -> Response:
     rest = [(name, value) for name, value in parse_qsl(request.url.query) if name != "token"]
-    return RedirectResponse(_local(request.url.path, urlencode(rest)), 303)
+    return RedirectResponse(local(request.url.path, urlencode(rest)), 303)
 
 
-def _local(path: str, query: str = "") -> str:
+def local(path: str, query: str = "") -> str:
+    """Write an address that leads to this server, whatever the path."""
     # Two leading slashes would name another host.
     path = "/" + path.lstrip("/\\")
     return f"{path}?{query}" if query else path
-
-
-def _send_to_login(request: Request) -> Response:
-    headers = request.headers
-    navigates = "text/html" in headers.get("accept", "") and "hx-request" not in headers
-    if not navigates or request.url.path.endswith(".json"):
-        answer = error_answer(
-            request, 401, "A token is needed: send it as Authorization: Bearer TOKEN."
-        )
-        answer.headers["WWW-Authenticate"] = "Bearer"
-        return answer
-    if headers.get("sec-fetch-site") == "cross-site":
-        # A link elsewhere does not bring a strict cookie; a reload from here does.
-        return HTMLResponse(
-            '<!doctype html><meta http-equiv="refresh" content="0"><title>otelbridge</title>'
-        )
-    where = _local(request.url.path, request.url.query)
-    return RedirectResponse("/login?" + urlencode({"next": where}), 303)
-
-
-async def login(request: Request) -> Response:
-    """Ask for the token, and open a session for it."""
-    token: str | None = request.app.state.bridge.settings.token
-    attempts: Attempts = request.app.state.attempts
-    following = request.query_params.get("next", "/")
-    path, _, query = following.partition("?")
-    following = _local(path, query)
-    if token is None:
-        return RedirectResponse(following, 303)
-    error = ""
-    status = 200
-    if request.method == "POST":
-        wait = attempts.wait(client_name(request))
-        if wait:
-            return too_many(request, wait)
-        if same(await _posted_token(request), token):
-            answer = RedirectResponse(following, 303)
-            set_session(request, answer, token)
-            return answer
-        attempts.fail(client_name(request))
-        error, status = "This is not the token.", 401
-    return render(
-        request,
-        "login.html",
-        make_state({}, path="/login"),
-        status=status,
-        view="",
-        error=error,
-        following=following,
-    )
-
-
-async def logout(request: Request) -> Response:
-    """End the session."""
-    answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
-    return answer
-
-
-async def _posted_token(request: Request) -> str:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LOGIN_BODY_BYTES:
-            return ""
-    try:
-        fields = parse_qs(body.decode(), max_num_fields=10)
-    except ValueError:
-        return ""
-    return fields.get("token", [""])[0].strip()
-
-
-ROUTES = [
-    Route("/login", login, methods=["GET", "POST"]),
-    Route("/logout", logout, methods=["POST"]),
-]

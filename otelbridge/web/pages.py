@@ -87,7 +87,7 @@ def render(
     environment: Environment = request.app.state.templates
     html = environment.get_template(template).render(
         state=state,
-        token_required=bool(request.app.state.bridge.settings.token),
+        signed_in=request.app.state.access.required,
         **values,
     )
     return HTMLResponse(html, status)

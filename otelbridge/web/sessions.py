@@ -1,4 +1,4 @@
-"""The token: compared, turned into a session, and slow to guess."""
+"""Tokens and sessions: compared, turned into cookies, and slow to guess."""
 
 from __future__ import annotations
 
@@ -16,33 +16,48 @@ def same(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode(), expected.encode())
 
 
-def open_session(token: str, now: float) -> str:
-    """Make a session's cookie: when it ends, signed with the token.
+def open_session(key: str | bytes, now: float, name: str = "") -> str:
+    """Make a session's cookie: when it ends, signed, and whose it is.
 
-    It needs no memory, outlives a restart, and ends when the token is changed.
+    It needs no memory, outlives a restart, and ends when the token or the password is changed.
+
+    Args:
+        key: the token, or what goes with the user's password.
+        now: seconds since the epoch.
+        name: the user; none for the token's.
     """
     ends = str(int(now) + SESSION_SECONDS)
-    return f"{ends}.{_signature(token, ends)}"
+    return ".".join((ends, _signature(key, ends, name), *([name.encode().hex()] if name else [])))
 
 
-def session_holds(cookie: str, token: str, now: float) -> bool:
+def session_name(cookie: str) -> str:
+    """Read whose session a cookie says it is; nothing for the token's. It may be made up."""
+    try:
+        return bytes.fromhex("".join(cookie.split(".")[2:])).decode()
+    except ValueError:
+        return ""
+
+
+def session_holds(cookie: str, key: str | bytes, now: float) -> bool:
     """Tell whether a session's cookie is ours and has not ended."""
-    ends, _, signature = cookie.partition(".")
+    ends, _, rest = cookie.partition(".")
     if not (ends.isascii() and ends.isdigit() and len(ends) <= 12):
         return False
-    return same(signature, _signature(token, ends)) and now < int(ends)
+    signature = rest.partition(".")[0]
+    return same(signature, _signature(key, ends, session_name(cookie))) and now < int(ends)
 
 
-def _signature(token: str, ends: str) -> str:
-    message = f"otelbridge session until {ends}"
-    return hmac.new(token.encode(), message.encode(), hashlib.sha256).hexdigest()
+def _signature(key: str | bytes, ends: str, name: str) -> str:
+    message = f"otelbridge session until {ends}" + (f" of {name}" if name else "")
+    secret = key.encode() if isinstance(key, str) else key
+    return hmac.new(secret, message.encode(), hashlib.sha256).hexdigest()
 
 
 class Attempts:
-    """Counts wrong tokens, so that guessing is slow.
+    """Counts wrong tokens and passwords, so that guessing is slow.
 
     Args:
-        limit: wrong tokens allowed within a minute.
+        limit: how many are allowed within a minute, for each address and for each name.
     """
 
     def __init__(self, limit: int = 10, clock: Callable[[], float] = time.monotonic) -> None:
@@ -50,22 +65,32 @@ class Attempts:
         self._clock = clock
         self._failures: dict[str, deque[float]] = {}
 
-    def wait(self, client: str) -> float:
-        """Seconds until this client may try again; 0 for now."""
-        failures = self._failures.get(client)
+    def wait(self, *whose: str) -> float:
+        """Seconds until all of these may try again; 0 for now."""
+        return max((self._wait(one) for one in whose), default=0.0)
+
+    def fail(self, *whose: str) -> None:
+        """Count a wrong guess."""
+        for one in whose:
+            if len(self._failures) > 10_000:
+                for known in list(self._failures):
+                    self._wait(known)
+            self._failures.setdefault(one, deque(maxlen=self._limit)).append(self._clock())
+
+    def forgive(self, *whose: str) -> None:
+        """Take one guess back, which was right."""
+        for one in whose:
+            if failures := self._failures.get(one):
+                failures.pop()
+
+    def _wait(self, whose: str) -> float:
+        failures = self._failures.get(whose)
         if failures is None:
             return 0.0
         now = self._clock()
         while failures and failures[0] <= now - 60:
             failures.popleft()
         if not failures:
-            del self._failures[client]
+            del self._failures[whose]
             return 0.0
         return 60 - (now - failures[0]) if len(failures) >= self._limit else 0.0
-
-    def fail(self, client: str) -> None:
-        """Count a wrong token."""
-        if len(self._failures) > 10_000:
-            for known in list(self._failures):
-                self.wait(known)
-        self._failures.setdefault(client, deque(maxlen=self._limit)).append(self._clock())

@@ -21,6 +21,7 @@ from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
 from otelbridge.settings import Settings, read_settings
 from otelbridge.store import open_store
 from otelbridge.store.protocol import Arrivals, Store
+from otelbridge.users import Users, users_of
 from otelbridge.web import create_app
 
 
@@ -36,6 +37,7 @@ class StandingBridge:
         default_factory=lambda: {"http": ("127.0.0.1", 4318), "grpc": ("127.0.0.1", 4317)}
     )
     alarms: Duty = field(init=False)
+    users: Users = field(init=False)
     state: Path = field(default_factory=Path)
     projects: Roster = field(init=False)
 
@@ -69,6 +71,8 @@ def start(stack: ExitStack, settings: Settings, kind: type[Page]) -> Page:
     """Open a page over the store that the settings name, until the stack is left."""
     state = Path(stack.enter_context(TemporaryDirectory()))
     bridge = StandingBridge(open_store(settings), settings, state=state)
+    watched = Path(stack.enter_context(TemporaryDirectory()))
+    bridge.users = users_of(settings, watched)
     client = TestClient(
         create_app(bridge), base_url="http://127.0.0.1:4319", raise_server_exceptions=False
     )
@@ -76,7 +80,6 @@ def start(stack: ExitStack, settings: Settings, kind: type[Page]) -> Page:
     assert client.portal is not None
     client.portal.call(bridge.store.open)
     stack.callback(client.portal.call, bridge.store.close)
-    watched = Path(stack.enter_context(TemporaryDirectory()))
     bridge.alarms = Duty(settings.alarms, bridge.store, watched, channels=settings.channels)
     client.portal.call(bridge.alarms.start)
     stack.callback(client.portal.call, bridge.alarms.stop)

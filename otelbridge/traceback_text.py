@@ -8,6 +8,7 @@ backtrack, so the time is in proportion to the length.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, TypeAlias
 
@@ -92,7 +93,7 @@ def parse_traceback(text: str, clean: str | None = None) -> list[Part]:
         :class:`Text` where there is no frame in it. Where every frame is
         a library's, the last one of each traceback counts as own: something must be open.
     """
-    known = None if clean is None else _frames_of(clean)
+    is_own = _own_by(clean)
     parts: list[Frame | Text] = []
     current: Frame | None = None
     own: Frame | None = None
@@ -100,9 +101,7 @@ def parse_traceback(text: str, clean: str | None = None) -> list[Part]:
     for line in text.splitlines():
         found = _FRAME.match(line)
         if found is not None:
-            current = Frame(found[2], int(found[3]), found[4] or "")
-            place = (current.file, current.line, current.function)
-            current.own = place in known if known is not None else not is_library(found[2])
+            current = Frame(found[2], int(found[3]), found[4] or "", own=is_own(found))
             indent = len(found[1])
             parts.append(current)
             own = current if current.own else own
@@ -140,9 +139,34 @@ def parse_traceback(text: str, clean: str | None = None) -> list[Part]:
     return _fold(parts)
 
 
-def _frames_of(text: str) -> set[tuple[str, int, str]]:
-    found = (_FRAME.match(line) for line in text.splitlines())
-    return {(frame[2], int(frame[3]), frame[4] or "") for frame in found if frame is not None}
+def own_stretches(text: str, clean: str | None = None) -> list[tuple[str, bool]]:
+    """Cut a traceback's text where own frames begin and end; whether each piece is one of them.
+
+    Args:
+        clean: as for :func:`parse_traceback`.
+    """
+    is_own = _own_by(clean)
+    stretches: list[tuple[list[str], bool]] = []
+    own, indent = False, 0
+    for line in text.splitlines(keepends=True):
+        found = _FRAME.match(line)
+        if found is not None:
+            own, indent = is_own(found), len(found[1])
+        elif _depth(line) <= indent:
+            own = False
+        if not stretches or stretches[-1][1] != own:
+            stretches.append(([], own))
+        stretches[-1][0].append(line)
+    return [("".join(lines), own) for lines, own in stretches]
+
+
+def _own_by(clean: str | None) -> Callable[[re.Match[str]], bool]:
+    """Tell own frames from others by the short form, or where there is none by their paths."""
+    if clean is None:
+        return lambda frame: not is_library(frame[2])
+    frames = (_FRAME.match(line) for line in clean.splitlines())
+    known = {frame.group(2, 3, 4) for frame in frames if frame is not None}
+    return lambda frame: frame.group(2, 3, 4) in known
 
 
 def _depth(line: str) -> int:

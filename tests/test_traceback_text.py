@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otelbridge.traceback_text import Folded, Frame, Part, Text, is_library, parse_traceback
+from otelbridge.traceback_text import (
+    Folded,
+    Frame,
+    Part,
+    Text,
+    is_library,
+    own_stretches,
+    parse_traceback,
+    shortened,
+)
 from tests.web.samples import TRACEBACK
 
 
@@ -168,3 +177,54 @@ def test_long_lines_take_time_in_proportion(line: str) -> None:
     parse_traceback(text)
 
     assert time.perf_counter() - began < 1
+
+
+CALLED = (
+    "Traceback (most recent call last):\n"
+    '  File "/srv/shop/run.py", line 3, in run\n    call()\n    ^^^^^^\n'
+    '  File "/venv/site-packages/shop/orders.py", line 12, in pay\n    raise Declined\n'
+    "shop.Declined: no\n"
+)
+
+
+def test_the_sender_s_short_form_says_which_frames_are_own() -> None:
+    clean = CALLED.replace(
+        '  File "/srv/shop/run.py", line 3, in run\n    call()\n    ^^^^^^\n', ""
+    )
+
+    parts = parse_traceback(CALLED, clean)
+
+    folded, own, last = parts
+    assert isinstance(folded, Folded)
+    assert isinstance(own, Frame)
+    assert (own.file, own.own, own.raising) == ("/venv/site-packages/shop/orders.py", True, True)
+    assert last == Text(["shop.Declined: no"])
+
+
+def test_own_frames_are_told_from_the_rest_of_the_text() -> None:
+    stretches = own_stretches(CALLED)
+
+    assert "".join(text for text, _ in stretches) == CALLED
+    assert [text for text, own in stretches if own] == [
+        '  File "/srv/shop/run.py", line 3, in run\n    call()\n    ^^^^^^\n'
+    ]
+    assert own_stretches("") == []
+    assert own_stretches("no traceback") == [("no traceback", False)]
+
+
+@given(st.text(alphabet=' |+\nFile"x", line 1in^Traceback(mostrecentcalllast):', max_size=300))
+def test_no_text_is_lost_in_stretches(text: str) -> None:
+    assert "".join(piece for piece, _ in own_stretches(text)) == text
+
+
+@given(st.text(max_size=400), st.integers(10, 200))
+def test_what_is_too_long_keeps_both_its_ends(text: str, most: int) -> None:
+    short = shortened(text, most)
+
+    if len(text) <= most:
+        assert short == text
+    else:
+        head, _, tail = short.partition("\n…[left out here: ")
+        assert text.startswith(head)
+        assert text.endswith(tail.partition("]…\n")[2])
+        assert len(short) < most + 100

@@ -15,7 +15,7 @@ from otelbridge.schema import (
     severity_name,
 )
 from otelbridge.store.protocol import StoredLog
-from otelbridge.traceback_text import Part, parse_traceback, shortened
+from otelbridge.traceback_text import Part, own_stretches, parse_traceback, shortened
 from otelbridge.web.fields import (
     EXCEPTION_ATTRIBUTES,
     Field,
@@ -67,6 +67,7 @@ class Panel:
     exception_message: str
     stacktrace: str
     traceback: list[Part]
+    stretches: list[tuple[str, bool]]
     variables: list[FrameVariables]
     group: str
 
@@ -95,6 +96,7 @@ def make_row(stored: StoredLog) -> Row:
 def make_panel(stored: StoredLog) -> Panel:
     record = stored.record
     stacktrace = shortened(str(record.attributes.get("exception.stacktrace", "")))
+    clean = own_frames(record.attributes)
     own = {
         name: value
         for name, value in record.attributes.items()
@@ -120,7 +122,8 @@ def make_panel(stored: StoredLog) -> Panel:
         exception_type=str(record.attributes.get("exception.type", "")),
         exception_message=shortened(str(record.attributes.get("exception.message", ""))),
         stacktrace=stacktrace,
-        traceback=parse_traceback(stacktrace, own_frames(record.attributes)) if stacktrace else [],
+        traceback=parse_traceback(stacktrace, clean) if stacktrace else [],
+        stretches=own_stretches(stacktrace, clean),
         variables=variables_of(record.attributes),
         group=group_of(record.attributes) or "",
     )

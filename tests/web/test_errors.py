@@ -13,6 +13,7 @@ import pytest
 from otelbridge import schema
 from otelbridge.error_groups import identify
 from otelbridge.model import LogRecord
+from otelbridge.records.exceptions import exception_fields
 from tests.web.conftest import Page
 from tests.web.samples import TRACEBACK, log
 
@@ -90,27 +91,46 @@ def test_an_error_without_a_frame_of_its_own_is_listed(page: Page) -> None:
         assert page.get(f"/errors/{fingerprint}").status_code == 200
 
 
-def test_raised_from_another_error_the_one_raised_last_is_reported(page: Page) -> None:
-    # As a stock SDK sends it: without a fingerprint, given one when it arrives.
-    record = log(
-        "cannot pay",
+class CardError(Exception):
+    """Has no card."""
+
+
+def caught(error: BaseException) -> LogRecord:
+    """The record of an exception as the library sends it."""
+    fields = exception_fields(error)
+    assert fields is not None
+    return log(
+        "it broke",
         level="ERROR",
         **{
-            "exception.type": "payments.CardError",
-            "exception.message": "no card",
-            "exception.stacktrace": TRACEBACK,
+            "exception.type": fields.type,
+            "exception.message": fields.message,
+            "exception.stacktrace": fields.stack_trace,
+            **fields.attributes(),
         },
     )
-    identify([record])
-    page.store(record)
 
-    (group,) = groups(page)
 
-    assert group["type"] == "payments.CardError"
-    text = page.get(f"/errors/{group['fingerprint']}").text
-    assert "<h1>payments.CardError</h1>" in text
-    assert "KeyError: &#39;alice&#39;" in text
-    assert "direct cause of the following exception" in text
+def test_raised_from_another_error_the_one_raised_last_is_reported(page: Page) -> None:
+    try:
+        try:
+            {}["alice"]
+        except KeyError as error:
+            raise CardError("no card") from error
+    except CardError as error:
+        ours = caught(error)
+    # As a stock SDK sends it: without a fingerprint, given one when it arrives.
+    stock = log("it broke", **{k: v for k, v in ours.attributes.items() if "otelbridge" not in k})
+    identify([stock])
+    page.store(ours, stock)
+
+    for group in groups(page):
+        assert group["type"].endswith("CardError")
+        assert group["message"] == "no card"
+        text = page.get(f"/errors/{group['fingerprint']}").text
+        assert f"<h1>{group['type']}</h1>" in text
+        assert "KeyError: &#39;alice&#39;" in text
+        assert "direct cause of the following exception" in text
 
 
 def test_the_count_is_that_of_the_list_behind_it(page: Page) -> None:
@@ -443,16 +463,27 @@ def test_a_traceback_of_ten_megabytes_is_shown_by_its_ends(page: Page) -> None:
 
 
 def test_a_deep_recursion_is_shown(page: Page) -> None:
-    frame = '  File "/srv/shop/tree.py", line 4, in walk\n    walk(node)\n'
-    stack = (
-        "Traceback (most recent call last):\n"
-        + frame * 3
-        + "  [Previous line repeated 994 more times]\n"
-        + "RecursionError: maximum recursion depth exceeded\n"
-    )
-    page.store(error(**{"exception.stacktrace": stack, "exception.type": "RecursionError"}))
+    def walk(depth: int) -> int:
+        return walk(depth + 1)
 
-    assert "repeated 994 more times" in page.get(f"/errors/{FINGERPRINT}").text
+    try:
+        walk(0)
+    except RecursionError as error:
+        page.store(caught(error))
+
+    (group,) = groups(page)
+
+    assert group["type"] == "RecursionError"
+    assert re.search(r"repeated \d+ more times", page.get(f"/errors/{group['fingerprint']}").text)
+
+
+def test_an_error_that_was_never_raised_is_listed(page: Page) -> None:
+    page.store(caught(CardError("only made")))
+
+    (group,) = groups(page)
+
+    assert group["message"] == "only made"
+    assert "only made" in page.get(f"/errors/{group['fingerprint']}").text
 
 
 def test_a_record_leads_to_its_group(page: Page) -> None:

@@ -11,35 +11,27 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs, metrics, trace
-from opentelemetry.context import Context
-from opentelemetry.sdk._logs import (
-    LoggerProvider,
-    LogRecordLimits,
-    LogRecordProcessor,
-    ReadableLogRecord,
-)
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.util._importlib_metadata import entry_points
 
 from otelbridge.delivery.assembly import make_delivery
 from otelbridge.delivery.limits import read_milliseconds
+from otelbridge.delivery.processors import DeliveredSpanProcessor
+from otelbridge.delivery.processors import LogProcessor as LogProcessor
 from otelbridge.delivery.timing import Deadline
 from otelbridge.meter_provider import OwnMeterProvider
 from otelbridge.metric_reader import IntervalReader
-from otelbridge.records.scope_fields import fields_in_use
 from otelbridge.sinks import otlp_exporters
 from otelbridge.sinks.otlp import OTLPDestination
 from otelbridge.sinks.otlp_trouble import TroubleReport
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk._logs import ReadWriteLogRecord
-    from opentelemetry.sdk.trace import ReadableSpan, Span
-
     from otelbridge.delivery.counters import Snapshot
     from otelbridge.delivery.payload import DeliveredSignal
     from otelbridge.delivery.sender import Delivery
@@ -49,72 +41,10 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-_NO_CONTEXT: Final = Context()
 # Longest that the program's replacement by another may wait, where there is no disk.
 _REPLACED_SECONDS: Final = 1.0
 # Longest that a fork may wait for an exporter to be imported or the metrics to be read.
 _FORK_SECONDS: Final = 2.0
-
-
-class LogProcessor(LogRecordProcessor):
-    """Hands log records over to be delivered."""
-
-    def __init__(self, delivery: Delivery) -> None:
-        """Hand records to ``delivery``."""
-        self.delivery = delivery
-
-    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """Take a record."""
-        # Without its context, which may hold on to much and is not sent. As copy.copy() would do
-        # it, in a quarter of the time.
-        given = log_record.log_record
-        record = object.__new__(type(given))
-        record.__dict__.update(given.__dict__)
-        record.context = _NO_CONTEXT
-        self.delivery.put(
-            ReadableLogRecord(
-                record,
-                log_record.resource or Resource.get_empty(),
-                log_record.instrumentation_scope,
-                log_record.limits,
-            )
-        )
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Send what is queued; gives up waiting after ``timeout_millis``."""
-        return self.delivery.flush(timeout_millis / 1000)
-
-    def shutdown(self) -> None:
-        """Take no more records; :class:`Pipeline` sees to what is left."""
-        self.delivery.close()
-
-
-class DeliveredSpanProcessor(SpanProcessor):
-    """Hands sampled spans over to be delivered when they end."""
-
-    def __init__(self, delivery: Delivery) -> None:
-        """Hand spans to ``delivery``."""
-        self.delivery = delivery
-
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Put the fields of the scope on a span that begins in it."""
-        if fields_in_use():
-            from otelbridge.context_fields import put_on_span
-
-            put_on_span(span, parent_context)
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Take a span."""
-        if span.context is not None and span.context.trace_flags.sampled:
-            self.delivery.put(span)
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Send what is queued; gives up waiting after ``timeout_millis``."""
-        return self.delivery.flush(timeout_millis / 1000)
-
-    def shutdown(self) -> None:
-        """Take no more spans; :class:`Pipeline` sees to what is left."""
-        self.delivery.close()
 
 
 class Pipeline:

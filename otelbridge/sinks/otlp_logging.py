@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_logger_provider
 from opentelemetry.context import get_current
 
+from otelbridge.delivery.processors import emit
 from otelbridge.records.exceptions import record_exception
 from otelbridge.records.extras import EVENT_ATTRIBUTE, extra_fields
 from otelbridge.records.message import message_text
@@ -87,7 +88,7 @@ class OTLPHandler(logging.Handler):
             if logger is None:
                 provider = self._provider or get_logger_provider()
                 logger = self._loggers[record.name] = provider.get_logger(record.name)
-            logger.emit(self._translate(record))
+            emit(logger, self._translate(record))
         except Exception:
             self._failed(record)
 
@@ -126,8 +127,11 @@ class OTLPHandler(logging.Handler):
         for key, value in own.items():
             if key in attributes:
                 attributes[f"extra.{key}"] = attributes[key]
-            if value is not None:
+            if type(value) is int or (type(value) is str and value.isascii()):
                 attributes[key] = value
+            elif value is not None:
+                # A record that somebody made by hand, or a file's name that is no Unicode.
+                attributes[key] = _carried(json_value(value, self._value_max_chars))
         return attributes
 
 

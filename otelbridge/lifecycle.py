@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -43,6 +43,7 @@ class Life:
         *,
         interval: float,
         sinks: tuple[str, ...],
+        tells: Callable[[], tuple[Sequence[str], Sequence[str]]] | None = None,
     ) -> None:
         """Prepare; nothing is announced before :meth:`start`.
 
@@ -51,6 +52,8 @@ class Life:
             errors: counts this process's errors.
             interval: seconds between heartbeats.
             sinks: where this process sends its records, by name.
+            tells: gives the destinations whose people it tells of errors, by name, and the
+                authors they mention.
         """
         self._outcome: Outcome = "completed"
         self._code: int | None = None
@@ -61,6 +64,7 @@ class Life:
         self._errors = errors
         self._interval = interval
         self._sinks = sinks
+        self._tells = tells
         self._prepare_process(0.0)
 
     def start(self) -> None:
@@ -195,8 +199,11 @@ class Life:
             schema.PROCESS_START_TIME: started.isoformat(timespec="milliseconds"),
             schema.PROCESS_UPTIME: round(time.monotonic() - self._started, 3),
             schema.PROCESS_ERRORS: self._errors.count,
-            schema.PROCESS_SINKS: list(self._sinks),
         }
+        destinations, authors = self._tells() if self._tells is not None else ((), ())
+        found[schema.PROCESS_SINKS] = [*self._sinks, *destinations]
+        if authors:
+            found[schema.PROCESS_AUTHORS] = list(authors)
         excluded = sum(self._errors.exclusions.counted.values())
         if excluded:
             found[schema.PROCESS_EXCLUDED] = excluded

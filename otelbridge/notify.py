@@ -186,6 +186,19 @@ async def send_async(
     return list(await asyncio.gather(*(_now(courier, one, message, timeout) for one in chosen)))
 
 
+def told() -> tuple[list[str], list[str]]:
+    """Name the destinations that messages go to, and the authors they mention.
+
+    Nothing is made for it: before the first message, or the first second, nobody is named.
+    """
+    courier = _office.courier
+    if courier is None:
+        return [], []
+    found = courier.destinations
+    authors = dict.fromkeys(author for one in found for author in one.authors)
+    return [one.name for one in found], list(authors)
+
+
 def hurry() -> None:
     """Begin to end, without waiting: what was counted or is to be tried later is sent now."""
     with _office.lock:

@@ -60,7 +60,11 @@ class Watch:
         self._life: Life | None = None
         if settings.heartbeat > 0 and self._handlers:
             self._life = Life(
-                self._emit, self.errors, interval=settings.heartbeat, sinks=settings.sinks
+                self._emit,
+                self.errors,
+                interval=settings.heartbeat,
+                sinks=settings.sinks,
+                tells=_tells if settings.notify else None,
             )
         backlight = None
         if settings.backlight != "none":
@@ -213,3 +217,9 @@ def _tell(record: logging.LogRecord) -> None:
             key=described.fingerprint,
         )
     )
+
+
+def _tells() -> tuple[list[str], list[str]]:
+    from otelbridge import notify
+
+    return notify.told()

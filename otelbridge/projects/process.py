@@ -174,8 +174,9 @@ def hear(
     if known.outcome:
         # An end is final, whatever was on its way meanwhile.
         return known
-    if process is not None and (uptime, record.time) <= (process.uptime, process.last_event):
-        # It comes late, and proves nothing about now.
+    is_late = process is not None and (uptime, record.time) <= (process.uptime, process.last_event)
+    if is_late and record.event_name != schema.PROCESS_END:
+        # It proves nothing about now.
         return known
     heard, delays = _moment(known, uptime, record.time, now, wall) if live else (now, known.delays)
     known = replace(

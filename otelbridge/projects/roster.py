@@ -39,11 +39,12 @@ _EVER: Final = TimeRange(0, 2**63 - 1)
 _MOST_IDS: Final = 20_000
 # Processes that are gone are forgotten beyond this many, the oldest first.
 MOST_PROCESSES: Final = 20_000
-# How often the silent ones are noted.
-TICK_SECONDS: Final = 5.0
+# How often the store is asked whether it takes anything, while nothing comes, and the silent ones
+# are noted.
+TICK_SECONDS: Final = 2.0
 # After this many seconds in which nothing could be heard, time stands still for every process: a
-# silence that is the bridge's own is none of theirs.
-DEAF_SECONDS: Final = 15.0
+# silence that is the bridge's own is none of theirs. Less than anybody's silence means something.
+DEAF_SECONDS: Final = 6.0
 # After a store that could not answer.
 RETRY_SECONDS: Final = 5.0
 
@@ -217,20 +218,21 @@ class Roster:
             self.problem = ""
             self._ready.set()
             ticked = self._clock()
+            came = False
             while True:
                 upcoming = upcoming or asyncio.ensure_future(_next(arrivals))
-                await asyncio.wait({upcoming}, timeout=TICK_SECONDS)
-                if upcoming.done():
+                done, _ = await asyncio.wait({upcoming}, timeout=TICK_SECONDS)
+                if done:
                     try:
                         ids = upcoming.result().logs
                     except StopAsyncIteration:
                         return
-                    upcoming = None
+                    upcoming, came = None, True
                     self._beat()
                     await self._take(ids)
-                if self._clock() - ticked >= TICK_SECONDS:
-                    ticked = self._clock()
-                    await asyncio.to_thread(self._tick)
+                if not done or self._clock() - ticked >= TICK_SECONDS:
+                    await asyncio.to_thread(self._tick, came)
+                    ticked, came = self._clock(), False
         finally:
             if upcoming is not None and not upcoming.done():
                 upcoming.cancel()
@@ -287,9 +289,9 @@ class Roster:
         for process in gone[: number + MOST_PROCESSES // 20]:
             del self._processes[process.instance]
 
-    def _tick(self) -> None:
-        """Go on hearing, unless nothing is heard because the store takes nothing."""
-        refusing = self._store.stats().refusing
+    def _tick(self, came: bool) -> None:
+        """Go on hearing, unless nothing comes because the store takes nothing."""
+        refusing = "" if came else self._store.stats().refusing
         if refusing:
             self._say(refusing)
             return

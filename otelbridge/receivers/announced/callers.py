@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from otelbridge.model import Attributes
 from otelbridge.projects import Process, ProjectKey
 from otelbridge.receivers.announced.announcement import Announcement
 
@@ -31,6 +32,7 @@ class Caller:
         began: when it did, in seconds of a clock that nobody sets; ``started`` is the same,
             nanoseconds since the epoch.
         heard: when its newest message came, by the first clock.
+        last_error: what its lifecycle events say of its newest error.
         connected: it has a connection of its own.
     """
 
@@ -47,7 +49,7 @@ class Caller:
     errors: int = 0
     sinks: tuple[str, ...] = ()
     authors: tuple[str, ...] = ()
-    last_error: tuple[str, str] = ("", "")
+    last_error: Attributes = field(default_factory=dict)
     failed: float = field(default=-(10.0**9))
     heard: float = 0.0
     connected: bool = False
@@ -69,7 +71,6 @@ class Caller:
         if said.event == "error":
             self.errors += 1
             self.failed = now
-            self.last_error = (said.type, said.message)
         if said.errors is not None:
             self.errors = said.errors
         self.ended = self.ended or said.event == "end"

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import orjson
 
+from otelbridge.error_groups import identify
 from otelbridge.projects import Roster
 from otelbridge.receivers.announced.announcement import Announcement, MessageError
 from otelbridge.receivers.announced.callers import Caller, Callers
-from otelbridge.receivers.announced.records import complete, records_of
+from otelbridge.receivers.announced.records import complete, last_error, records_of
 from otelbridge.receivers.decoded import Decoded
 from otelbridge.receivers.intake import Intake
 from otelbridge.store.protocol import StoreUnavailableError
@@ -77,7 +78,11 @@ class Desk:
             whose = self.callers.find(said, host, caller, resumes=resumes)
             found.append(whose)
             uptime = self.callers.uptime(whose)
-            return Decoded(records_of(said, whose, uptime, time.time_ns()))
+            batch = records_of(said, whose, uptime, time.time_ns())
+            if said.event == "error":
+                identify(batch.logs)
+                whose.last_error = last_error(batch.logs[0])
+            return Decoded(batch)
 
         await self.intake.take(decode, len(body))
         return found[0]

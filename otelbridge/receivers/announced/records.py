@@ -14,6 +14,7 @@ from otelbridge.receivers.announced.exception_text import raised_by
 from otelbridge.receivers.levels import parse_level
 
 _SECOND: Final = 10**9
+_LONGEST_MESSAGE: Final = 500
 _EVENTS: Final = {
     "start": schema.PROCESS_START,
     "heartbeat": schema.PROCESS_HEARTBEAT,
@@ -62,6 +63,18 @@ def complete(said: Announcement) -> None:
         said.message = said.message or raised.message
 
 
+def last_error(record: LogRecord) -> Attributes:
+    """Write what lifecycle events say of an error's record."""
+    said = record.attributes
+    found = {
+        schema.LAST_ERROR_TYPE: said.get("exception.type"),
+        schema.LAST_ERROR_MESSAGE: str(said.get("exception.message", ""))[:_LONGEST_MESSAGE],
+        schema.LAST_ERROR_FINGERPRINT: said.get(schema.FINGERPRINT),
+        schema.LAST_ERROR_UID: record.uid.hex() if record.uid else None,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
 def _life(
     said: Announcement, caller: Caller, resource: Attributes, uptime: float, time: int
 ) -> LogRecord:
@@ -75,11 +88,7 @@ def _life(
         schema.PROCESS_SINKS: list(caller.sinks),
         schema.PROCESS_AUTHORS: list(caller.authors),
     }
-    kind, message = caller.last_error
-    if kind:
-        attributes[schema.LAST_ERROR_TYPE] = kind
-    if message:
-        attributes[schema.LAST_ERROR_MESSAGE] = message
+    attributes.update(caller.last_error)
     who = f"process {caller.pid or caller.name or caller.instance}"
     body = f"{who} has started" if said.event == "start" else f"{who} is running"
     if said.event == "end":

@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import flask
 from opentelemetry import trace
-from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.context import get_current
 
 from otelbridge.frameworks.flask_hook import SPAN, FlaskHook
 from otelbridge.frameworks.flask_lines import RequestLines
+from otelbridge.frameworks.streams import InContext
 from otelbridge.frameworks.urls import redact_span
 
 if TYPE_CHECKING:
@@ -54,8 +54,9 @@ def instrument_app(
         meter_provider: the global one by default.
         request_log: whether to write the two lines. The response's carries
             ``http.server.request.duration``, in seconds, as the metric of that name does.
-        report: is given the ERROR record of an exception that Flask passes on to the server
-            without logging it, as it does in debug mode.
+        report: is given what the app's logger is not: the ERROR record of an exception that Flask
+            passes on to the server without logging it, as it does in debug mode, and the two lines
+            where ``dictConfig`` has silenced that logger.
         hook: what makes spans and metrics: ours, or OpenTelemetry's instrumentation. An app that
             the latter has been applied to before is left to it.
     """
@@ -181,45 +182,8 @@ def _follow_upstream(app: flask.Flask, lines: RequestLines) -> None:
 def _answered(lines: RequestLines, response: flask.Response) -> flask.Response:
     traced = lines.answer(response.status, response.status_code)
     if traced and response.is_streamed and not response.direct_passthrough:
-        response.response = _InContext(iter(response.response), get_current())
+        response.response = InContext(iter(response.response), get_current())
     return response
-
-
-class _InContext:
-    """A streamed response whose parts are made in the request's trace, though its span has ended.
-
-    Flask tears a request down before the server asks for the response's parts.
-    """
-
-    def __init__(self, parts: Iterator[Any], context: Context) -> None:
-        self._parts, self._context = parts, context
-
-    def __iter__(self) -> _InContext:
-        return self
-
-    def __next__(self) -> Any:
-        with self._attached():
-            return next(self._parts)
-
-    def close(self) -> None:
-        close = getattr(self._parts, "close", None)
-        if close is not None:
-            with self._attached():
-                close()
-
-    @contextmanager
-    def _attached(self) -> Iterator[None]:
-        span = trace.get_current_span(self._context)
-        if trace.get_current_span() is span:
-            # Flask before 3.1 keeps a request with stream_with_context until its last part, and
-            # tears it down, context and all, while that is made: nothing may be put back then.
-            yield
-            return
-        token = attach(self._context)
-        try:
-            yield
-        finally:
-            detach(token)
 
 
 def _move_to_front(hooks: dict[Any, list[Any]], hook: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import flask
 
-from otelbridge.frameworks.urls import redact_url
+from otelbridge.frameworks.request_address import request_address
 
 _STATE: Final = "otelbridge.lines"
 _INTERNAL_ERROR: Final = f"500 {HTTPStatus.INTERNAL_SERVER_ERROR.phrase.upper()}"
@@ -27,7 +27,7 @@ class RequestState:
         self.answered = False
         self.fields: dict[str, Any] = {
             "http.request.method": request.method,
-            "url.full": redact_url(_address(request)),
+            "url.full": request_address(request),
         }
         if request.url_rule is not None:
             self.fields["http.route"] = request.url_rule.rule
@@ -48,7 +48,8 @@ class RequestLines:
             app: whose logger writes.
             written: whether lines are to be written at all.
             report: is given the ERROR record of an exception that Flask passes on to the server
-                without logging it, as it does in debug mode.
+                without logging it, as it does in debug mode, and the lines where that logger has
+                been silenced by ``dictConfig``, as every logger is that it was not told of.
         """
         self._app, self._written, self._report = app, written, report
 
@@ -56,9 +57,7 @@ class RequestLines:
         """Write what is asked for."""
         state = request.environ[_STATE] = RequestState(request)
         if self._written:
-            self._app.logger.info(
-                "Request %s %s", request.method, state.fields["url.full"], extra=state.fields
-            )
+            self._write("Request %s %s", (request.method, state.fields["url.full"]), state.fields)
 
     def answered(self) -> bool:
         """Tell whether no line is left to be written for the current request."""
@@ -82,7 +81,7 @@ class RequestLines:
                     "http.response.status_code": status_code,
                     "http.server.request.duration": round(perf_counter() - state.started, 6),
                 }
-                self._app.logger.info("Response %s", status, extra=fields)
+                self._write("Response %s", (status,), fields)
         return True
 
     def fail(self, error: BaseException, *, passed_on: bool) -> None:
@@ -99,9 +98,21 @@ class RequestLines:
             self._report(_exception_record(self._app, error))
         self.answer(_INTERNAL_ERROR, 500)
 
+    def _write(self, message: str, values: tuple[str, ...], fields: dict[str, Any]) -> None:
+        logger = self._app.logger
+        if logger.isEnabledFor(logging.INFO):
+            # As logger.info() does it, without looking for who called.
+            logger.handle(_line(logger, message, values, fields))
+        elif logger.disabled and self._report and logger.getEffectiveLevel() <= logging.INFO:
+            self._report(_line(logger, message, values, fields))
 
-def _address(request: flask.Request) -> str:
-    return request.url
+
+def _line(
+    logger: logging.Logger, message: str, values: tuple[str, ...], fields: dict[str, Any]
+) -> logging.LogRecord:
+    return logger.makeRecord(
+        logger.name, logging.INFO, __file__, 0, message, values, None, "_write", fields
+    )
 
 
 def _exception_record(app: flask.Flask, error: BaseException) -> logging.LogRecord:

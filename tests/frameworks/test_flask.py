@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import flask
 import pytest
-from opentelemetry import trace
+from opentelemetry import baggage, trace
+from opentelemetry.context import attach, detach
 from opentelemetry.instrumentation import _semconv
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -234,6 +236,128 @@ def test_the_lines_can_be_left_out_and_the_span_stays() -> None:
     site.client.get("/ok/1")
     assert site.lines() == []
     assert len(site.spans.get_finished_spans()) == 1
+
+
+def test_the_lines_are_there_where_a_configuration_has_silenced_the_apps_logger(
+    site: Site,
+) -> None:
+    site.app.logger.disabled = True
+    site.client.get("/ok/1")
+    assert site.log.records == []
+    assert [record.getMessage() for record in site.reported] == [
+        "Request GET http://localhost/ok/1",
+        "Response 200 OK",
+    ]
+    site.app.logger.setLevel("ERROR")
+    site.client.get("/ok/1")
+    assert len(site.reported) == 2
+
+
+def test_a_host_that_is_not_trusted_is_refused_and_told(site: Site) -> None:
+    site.app.config["TRUSTED_HOSTS"] = ["shop.example"]
+    assert site.client.get("/ok/1").status_code == 400
+    [span] = site.spans.get_finished_spans()
+    assert span.attributes is not None
+    assert span.attributes["http.response.status_code"] == 400
+    assert [line.getMessage() for line in site.lines()] == [
+        "Request GET http://localhost/ok/1",
+        "Response 400 BAD REQUEST",
+    ]
+
+
+def test_the_span_ends_though_a_function_at_the_teardown_fails(site: Site) -> None:
+    @site.app.teardown_request
+    def fail(_: BaseException | None) -> None:
+        raise RuntimeError("at the end")
+
+    with pytest.raises(RuntimeError, match="at the end"):
+        site.client.get("/ok/1")
+    [span] = site.spans.get_finished_spans()
+    assert [event.name for event in span.events] == ["exception"]
+    assert not trace.get_current_span().get_span_context().is_valid
+
+
+def test_what_is_bound_around_a_request_stays_bound_within(site: Site) -> None:
+    seen: list[Any] = []
+
+    @site.app.get("/baggage")
+    def view() -> str:
+        seen.append(dict(baggage.get_all()))
+        return ""
+
+    token = attach(baggage.set_baggage("house", "main"))
+    try:
+        site.client.get("/baggage", headers={"baggage": "customer=alice"})
+        site.client.get("/baggage")
+        assert dict(baggage.get_all()) == {"house": "main"}
+    finally:
+        detach(token)
+    assert seen == [{"house": "main", "customer": "alice"}, {"house": "main"}]
+
+
+def test_a_copy_of_the_request_for_a_thread_leaves_the_span_open(site: Site) -> None:
+    @site.app.get("/thread")
+    def view() -> str:
+        worker = threading.Thread(target=flask.copy_current_request_context(lambda: None))
+        worker.start()
+        worker.join()
+        assert site.spans.get_finished_spans() == ()
+        return ""
+
+    assert site.client.get("/thread").status_code == 200
+    assert len(site.spans.get_finished_spans()) == 1
+
+
+def test_the_apps_functions_may_be_called_without_a_server(site: Site) -> None:
+    with site.app.test_request_context("/ok/1"):
+        site.app.preprocess_request()
+        assert trace.get_current_span().get_span_context().is_valid
+    with site.app.test_request_context("/ok/1"):
+        assert site.app.full_dispatch_request().status_code == 200
+    with site.app.test_request_context("/ok/1"):
+        pass
+    assert len(site.spans.get_finished_spans()) == 2
+    assert not trace.get_current_span().get_span_context().is_valid
+
+
+def test_an_app_may_hand_its_request_on_to_another() -> None:
+    outer, inner = Site(), Site()
+
+    @outer.app.get("/inner/<path:rest>")
+    def hand_on(rest: str) -> Any:
+        return inner.app.wsgi_app
+
+    assert outer.client.get("/inner/x").status_code == 404
+    for site, kind in ((outer, trace.SpanKind.SERVER), (inner, trace.SpanKind.INTERNAL)):
+        [span] = site.spans.get_finished_spans()
+        assert span.kind is kind
+    assert not trace.get_current_span().get_span_context().is_valid
+
+
+def test_opentelemetry_finds_the_app_instrumented_and_can_undo_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from opentelemetry.instrumentation.flask import FlaskInstrumentor
+
+    site = Site()
+    FlaskInstrumentor.instrument_app(site.app)
+    assert "already instrumented" in caplog.text
+    site.client.get("/ok/1")
+    assert len(site.spans.get_finished_spans()) == 1
+    FlaskInstrumentor.uninstrument_app(site.app)
+    site.client.get("/ok/1")
+    assert len(site.spans.get_finished_spans()) == 1
+
+
+def test_opentelemetrys_own_hook_can_be_asked_for() -> None:
+    site = Site(hook="upstream")
+    site.client.get("/ok/1?token=s3cret")
+    site.client.get("/boom")
+    first, second = site.spans.get_finished_spans()
+    assert "s3cret" not in repr(dict(first.attributes or {}))
+    assert [event.name for event in second.events] == ["exception"]
+    assert site.app.wsgi_app.__module__ == "opentelemetry.instrumentation.flask"
+    assert len(site.lines()) == 4
 
 
 def test_instrumenting_twice_changes_nothing(site: Site) -> None:

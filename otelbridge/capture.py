@@ -3,8 +3,10 @@
 Handlers put on the root logger would be noticed: ``logging.basicConfig`` does nothing once the
 root has a handler, ``dictConfig`` throws handlers away, Flask and Werkzeug leave out their own
 output where they find one, ``logging.lastResort`` falls silent, and loggers that do not propagate
-are missed. So records are taken one step earlier, where a logger hands a record to its handlers
-(:meth:`logging.Logger.callHandlers`). No logger's list of handlers is touched.
+are missed. So records are taken one step earlier, where a logger has asked its filters and is about
+to call its handlers (:meth:`logging.Logger.filter`). No logger's list of handlers is touched, and
+when a handler is called nothing of ours stands on the stack, where the program could print it, or
+count it as a caller.
 
 The root logger's default level, WARNING, would keep INFO records from being made at all. Where the
 program left it at that, :func:`install` lowers it for our handlers and keeps from the program's
@@ -19,6 +21,8 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
+from otelbridge.records.extras import TAKEN_ATTRIBUTE
+from otelbridge.records.own_attributes import remove_own_attributes
 from otelbridge.records.scope_fields import scope_fields
 
 # Records of these loggers are about sending telemetry; sending them as telemetry might never end.
@@ -70,8 +74,8 @@ class Capture:
         self.failed: Callable[[logging.LogRecord], None] = lambda record: None
         self._intercept = intercept
         self._arrived = arrived
-        self._original: Callable[[logging.Logger, logging.LogRecord], None] | None = None
         self._wrapper: Any = None
+        self._original: Any = None
 
     def install(self, handlers: Iterable[logging.Handler], level: int) -> None:
         """Start handing every record to ``handlers``.
@@ -82,19 +86,27 @@ class Capture:
                 added handlers.
         """
         self.handlers = tuple(handlers)
-        original = logging.Logger.callHandlers
-        self._original = original
+        original: Callable[[logging.Logger, logging.LogRecord], Any] = logging.Logger.filter
 
-        def call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
+        def filter_and_take(logger: logging.Logger, record: logging.LogRecord) -> Any:
+            passed = original(logger, record)
+            if not passed:
+                return passed
+            # From Python 3.12 on a filter may put another record in the place of this one.
+            if isinstance(passed, logging.LogRecord):
+                record = passed
             if self._intercept(record):
-                return
+                return False
             self.take(record)
-            if self._host_wants(logger, record):
-                original(logger, record)
+            if not self._host_wants(logger, record):
+                return False
+            remove_own_attributes(record, logger)
+            return passed
 
-        self._wrapper = call_handlers
+        self._wrapper = filter_and_take
+        self._original = vars(logging.Logger).get("filter")
         _Installed.capture = self
-        logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign, assignment]
+        logging.Logger.filter = filter_and_take  # type: ignore[method-assign, assignment]
         root = logging.root
         if root.level == logging.WARNING and not root.handlers and level < logging.WARNING:
             root.setLevel(LoweredLevel(level, root.level))
@@ -106,8 +118,11 @@ class Capture:
         self.replaced = None
         if _Installed.capture is self:
             _Installed.capture = None
-        if self._original is not None and logging.Logger.callHandlers is self._wrapper:
-            logging.Logger.callHandlers = self._original  # type: ignore[method-assign, assignment]
+        if self._wrapper is not None and logging.Logger.filter is self._wrapper:
+            if self._original is None:
+                del logging.Logger.filter
+            else:
+                logging.Logger.filter = self._original  # type: ignore[method-assign]
         if isinstance(logging.root.level, LoweredLevel):
             logging.root.setLevel(logging.root.level.host_level)
 
@@ -117,10 +132,10 @@ class Capture:
         self.rewrite = change if before is None else lambda record: change(before(record))
 
     def record_in_hand(self) -> logging.LogRecord | None:
-        """Return the record that the program's own handlers are being given in this thread."""
+        """Return the record that a logger's handlers are being given in this thread."""
         frame: FrameType | None = sys._getframe()
         while frame is not None:
-            if frame.f_code is self._wrapper.__code__:
+            if frame.f_code.co_name == "callHandlers" and frame.f_globals is vars(logging):
                 record = frame.f_locals.get("record")
                 return record if isinstance(record, logging.LogRecord) else None
             frame = frame.f_back
@@ -146,6 +161,10 @@ class Capture:
     def _take(self, record: logging.LogRecord, unless: Callable[[logging.Handler], bool]) -> None:
         if record.name.startswith(NOT_SENT) or not (self.handlers or self.passes):
             return
+        if TAKEN_ATTRIBUTE in record.__dict__:
+            # It comes by again, from a queue between threads or processes.
+            return
+        record.__dict__[TAKEN_ATTRIBUTE] = True
         self._arrived()
         if self.translate is not None:
             record = self.translate(record)

@@ -9,6 +9,9 @@ from otelbridge.records.exceptions import EXCEPTION_ATTRIBUTE
 from otelbridge.records.scope_fields import FIELDS_ATTRIBUTE, scope_fields
 from otelbridge.records.uid import UID_ATTRIBUTE
 
+# Marks a record that this process, or one before it, has handed to the sinks.
+TAKEN_ATTRIBUTE: Final = "_otelbridge_taken"
+
 # The name of the event that a record stands for, if it stands for one.
 EVENT_ATTRIBUTE: Final = "_otelbridge_event"
 
@@ -18,14 +21,14 @@ STANDARD_ATTRIBUTES: Final = frozenset(
     {*logging.LogRecord("", 0, "", 0, "", None, None).__dict__, "message", "asctime"}
 )
 
-# Set by this package, and by OpenTelemetry's logging instrumentation, whose repeat trace.id and
-# span.id.
-INTERNAL_ATTRIBUTES: Final = frozenset(
+# Set by this package.
+OWN_ATTRIBUTES: Final = frozenset(
+    {UID_ATTRIBUTE, EXCEPTION_ATTRIBUTE, EVENT_ATTRIBUTE, FIELDS_ATTRIBUTE, TAKEN_ATTRIBUTE}
+)
+
+# Those, and what OpenTelemetry's logging instrumentation sets, which repeats trace.id and span.id.
+INTERNAL_ATTRIBUTES: Final = OWN_ATTRIBUTES | frozenset(
     {
-        UID_ATTRIBUTE,
-        EXCEPTION_ATTRIBUTE,
-        EVENT_ATTRIBUTE,
-        FIELDS_ATTRIBUTE,
         "otelTraceID",
         "otelSpanID",
         "otelTraceSampled",

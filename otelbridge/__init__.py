@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from otelbridge.sinks.elasticsearch import ElasticsearchHandler
     from otelbridge.sinks.file import DailyFileHandler, FileHandler
     from otelbridge.sinks.udp import UDPHandler
+    from otelbridge.spans import span
     from otelbridge.telemetry import Instrumentation, instrument, shutdown
 
 __version__ = "0.1.0"
@@ -54,6 +55,7 @@ __all__ = [
     "send",
     "send_async",
     "shutdown",
+    "span",
     "structlog_processor",
 ]
 
@@ -78,6 +80,7 @@ _MODULES = {
     "send": "otelbridge.notify",
     "send_async": "otelbridge.notify",
     "shutdown": "otelbridge.telemetry",
+    "span": "otelbridge.spans",
     "structlog_processor": "otelbridge.frameworks.structlog",
 }
 

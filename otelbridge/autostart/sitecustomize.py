@@ -20,19 +20,15 @@ def _run_the_other() -> None:
 
 def _start() -> None:
     try:
-        from opentelemetry.instrumentation.auto_instrumentation import initialize
+        import otelbridge
 
-        import otelbridge  # noqa: F401
+        otelbridge.instrument()
     except ImportError as error:
         print(
             f"otelbridge run: {sys.executable} has no {error.name}; the command runs without it."
             " Install otelbridge into the environment the command uses.",
             file=sys.stderr,
         )
-        return
-    os.environ.setdefault("OTEL_PYTHON_DISTRO", "otelbridge")
-    os.environ.setdefault("OTEL_PYTHON_CONFIGURATOR", "otelbridge")
-    initialize()
 
 
 _run_the_other()

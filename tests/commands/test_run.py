@@ -109,7 +109,7 @@ def test_a_python_without_otelbridge_runs_the_command_and_says_so(tmp_path):
     venv.create(tmp_path / "bare", with_pip=False)
     done = run(str(tmp_path / "bare" / "bin" / "python"), "-c", "print('ran')")
     assert (done.returncode, done.stdout) == (0, "ran\n")
-    assert "has no opentelemetry; the command runs without it." in done.stderr
+    assert "has no otelbridge; the command runs without it." in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -30,6 +30,9 @@ def greet(name):
 """
 
 
+GUNICORN = "gunicorn --no-control-socket --bind 127.0.0.1:{port}"
+
+
 @pytest.fixture(scope="module")
 def bridge(tmp_path_factory):
     served = serve(tmp_path_factory.mktemp("bridge"))
@@ -59,10 +62,10 @@ def records(bridge: ServedBridge, query: str, count: int) -> list[dict]:
 
 def get(address: str) -> str:
     """Get an address once its server is up."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         try:
-            with urllib.request.urlopen(address, timeout=5) as answer:
+            with urllib.request.urlopen(address, timeout=60) as answer:
                 return answer.read().decode()
         except OSError:
             assert time.monotonic() < deadline
@@ -86,17 +89,20 @@ def test_a_script(bridge, tmp_path):
 @pytest.mark.parametrize(
     ("server", "name"),
     [
-        ("flask --app hello run --port {port}", "hello"),
-        ("gunicorn --workers 2 --no-control-socket --bind 127.0.0.1:{port} salut:app", "salut"),
-        ("gunicorn --preload --no-control-socket --bind 127.0.0.1:{port} ciao:app", "ciao"),
+        ("otelbridge run flask --app hello run --port {port}", "hello"),
+        (f"otelbridge run {GUNICORN} --workers 2 salut:app", "salut"),
+        (f"otelbridge run {GUNICORN} --preload ciao:app", "ciao"),
+        # OpenTelemetry's own command finds otelbridge by its entry points.
+        ("opentelemetry-instrument flask --app servus run --port {port}", "servus"),
     ],
-    ids=["flask", "gunicorn", "gunicorn --preload"],
+    ids=["flask", "gunicorn", "gunicorn --preload", "opentelemetry-instrument"],
 )
 def test_a_server(bridge, tmp_path, server, name):
     port = free_port()
     (tmp_path / f"{name}.py").write_text(APP)
+    words = server.format(port=port).split()
     process = subprocess.Popen(
-        [Path(sys.executable).parent / "otelbridge", "run", *server.format(port=port).split()],
+        [Path(sys.executable).parent / words[0], *words[1:]],
         env=environ(bridge),
         cwd=tmp_path,
     )

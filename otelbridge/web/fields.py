@@ -10,6 +10,7 @@ import orjson
 
 from otelbridge.schema import (
     ERROR_VARIABLES,
+    FINGERPRINT,
     ORIGIN_ATTRIBUTES,
     RECORD_UID,
     TRACEBACK_CLEAN,
@@ -28,6 +29,9 @@ EXCEPTION_ATTRIBUTES = frozenset(
         ERROR_VARIABLES,
     }
 )
+
+# What names a record or its group, and is no use to look at.
+_TELLS_NOTHING = frozenset({RECORD_UID, FINGERPRINT})
 
 # Behind a message there is room for a glance only.
 GLANCE_FIELDS = 6
@@ -77,7 +81,7 @@ def glance(attributes: Mapping[str, Any], message: str) -> list[Field]:
     """
     chosen = []
     for name in sorted(attributes, key=lambda name: "." in name):
-        if name in ORIGIN_ATTRIBUTES or name in EXCEPTION_ATTRIBUTES or name == RECORD_UID:
+        if name in ORIGIN_ATTRIBUTES or name in EXCEPTION_ATTRIBUTES or name in _TELLS_NOTHING:
             continue
         value = attributes[name]
         text = (

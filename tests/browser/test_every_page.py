@@ -19,6 +19,8 @@ ROOT, CALL, SERVE = (bytes([number] * 8) for number in (1, 2, 3))
 
 PAGES = [
     "/services",
+    "/errors",
+    "/errors/type%3Apayments.CardError",
     "/logs",
     "/logs?query=level",
     "/traces",
@@ -73,6 +75,9 @@ def filled(bridge: RunningBridge) -> RunningBridge:
         "exception.type": "payments.CardError",
         "exception.message": "no card " + "very long " * 30,
         "exception.stacktrace": TRACEBACK,
+        "otelbridge.variables": [
+            {"frame": "shop/payments.py:14 in charge", "variables": {"card": "unbroken" * 30}}
+        ],
     }
     long = "unbroken" * 60
     bridge.store(

@@ -7,7 +7,6 @@ those of the message.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,11 +46,9 @@ def store(client: Elasticsearch, url: str, signal: str, namespace: str, count: i
     """Store that many records of a signal."""
     for _, request in bodies(signal, count):
         if signal == "logs":
-            body = logs_body(decode_logs_protobuf(request).batch.logs, namespace, time.time_ns())
+            body = logs_body(decode_logs_protobuf(request).batch.logs, namespace)
         else:
-            body = spans_body(
-                decode_traces_protobuf(request).batch.spans, namespace, time.time_ns()
-            )
+            body = spans_body(decode_traces_protobuf(request).batch.spans, namespace)
         outcome = write_documents(client, documents_of(body), url=url, namespace=namespace)
         if outcome.refused or outcome.error:
             raise RuntimeError(str(outcome.error or outcome.refused[0].reason))

@@ -30,6 +30,7 @@ from otelbridge.schema import (
     ERROR_STACK_TRACE,
     ERROR_TYPE,
     EVENT_SEQUENCE,
+    HOST_NAME,
     LOG_LEVEL,
     LOG_LOGGER,
     MESSAGE,
@@ -71,6 +72,30 @@ _TEXT_FIELDS = frozenset(
 )
 
 
+def _outer_names(names: Iterable[str]) -> frozenset[str]:
+    """Return what dotted names stand in where dots are read as nesting: ``a`` and ``a.b``."""
+    return frozenset(
+        name[:place] for name in names for place, char in enumerate(name) if char == "."
+    )
+
+
+# Objects by ECS, whether or not a line has all of their fields: a value of that name would be an
+# object in one document and a text in the next.
+_OBJECTS = _outer_names(
+    (
+        *_TEXT_FIELDS - {"event.dataset", "transaction.id"},
+        ECS_VERSION_FIELD,
+        HOST_NAME,
+        LOG_LEVEL,
+        ORIGIN_FILE,
+        PROCESS_PID,
+        RECORD_UID,
+        SERVICE_NAME,
+        THREAD_ID,
+    )
+)
+
+
 class JsonFormatter(OrjsonFormatter):
     """Formats a record as one JSON object that passes the ECS logging specification's check.
 
@@ -81,8 +106,9 @@ class JsonFormatter(OrjsonFormatter):
     :func:`otelbridge.fields` stand there too, where the record has none of that name.
 
     An ``extra`` key that is the name of one of these fields never replaces it: it is written as
-    ``extra.<key>``, such as ``extra.log.level``. ``event.sequence`` counts as such a name, since
-    the UDP handler adds it.
+    ``extra.<key>``, such as ``extra.log.level``. So is one that could not stand beside them where
+    dots are read as nesting, such as ``error`` or ``message.id``. ``event.sequence`` counts as such
+    a name, since the UDP handler adds it.
 
     Args:
         args: ``fmt``, ``datefmt`` and ``style`` as python-json-logger takes them; a format such
@@ -135,6 +161,7 @@ class JsonFormatter(OrjsonFormatter):
             name: json_value(value, self.max_chars)
             for name, value in {**service_fields(resource), **given}.items()
         }
+        self._objects = _OBJECTS | _outer_names(self._service)
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the record; what was passed to the logging call cannot make this raise."""
@@ -150,6 +177,9 @@ class JsonFormatter(OrjsonFormatter):
     ) -> None:
         """Put the line's fields, the configured ones and the caller's into ``log_data``."""
         line = self._own_fields(record)
+        if self.timestamp:
+            field = self.timestamp if isinstance(self.timestamp, str) else "timestamp"
+            line[field] = line[TIMESTAMP]
         own = frozenset(line)
         for field, value in self.defaults.items():
             line.setdefault(field, self._value(value))
@@ -159,9 +189,6 @@ class JsonFormatter(OrjsonFormatter):
                 line[field] = self._value(record.__dict__.get(field, scope.get(field)))
         for field, value in self.static_fields.items():
             line[field] = self._value(value)
-        if self.timestamp:
-            field = self.timestamp if isinstance(self.timestamp, str) else "timestamp"
-            line[field] = line[TIMESTAMP]
         skip = self._not_extra
         given = [item for item in record.__dict__.items() if item[0] not in skip]
         if given or message_dict or scope:
@@ -234,7 +261,7 @@ class JsonFormatter(OrjsonFormatter):
         repeats: dict[str, int] = {}
         for key, value in given:
             name = json_key(key)
-            if name in own or name == EVENT_SEQUENCE:
+            if self._clashes(name, own):
                 name = f"extra.{name}"
             if name in added:
                 name = free_key(name, added, repeats)
@@ -243,6 +270,14 @@ class JsonFormatter(OrjsonFormatter):
                 written = orjson.dumps(written).decode()
             added[name] = written
         line.update(added)
+
+    def _clashes(self, name: str, own: frozenset[str]) -> bool:
+        """Tell whether a caller's field cannot be called so beside the line's own."""
+        if name in own or name == EVENT_SEQUENCE or name in self._objects:
+            return True
+        if name == "code" and STACK in own:
+            return True
+        return "." in name and not own.isdisjoint(_outer_names((name,)))
 
     def _value(self, value: Any) -> Any:
         return json_value(value, self.max_chars, self._given_default)

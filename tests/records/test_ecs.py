@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
 
+import otelbridge
 from otelbridge.records.formatter import JsonFormatter
 from otelbridge.records.values import json_key
 
@@ -51,7 +53,22 @@ def check(text: str) -> dict:
         assert type(fields[name]) is int, name
     for name in STRINGS & fields.keys():
         assert type(fields[name]) is str, name
+    own = [name for name in fields if name in REQUIRED or name in STRINGS | INTEGERS]
+    for name in own:
+        others = {key: value for key, value in fields.items() if key != name}
+        for path in leaves(others):
+            assert not f"{path}.".startswith(f"{name}."), f"{path} within {name}"
+            assert not name.startswith(f"{path}."), f"{name} within {path}"
     return fields
+
+
+def leaves(value: object, path: str = "") -> Iterator[str]:
+    """Name every value as Elasticsearch does, which reads dots in keys as nesting."""
+    if isinstance(value, dict) and value:
+        for key, member in value.items():
+            yield from leaves(member, f"{path}.{key}" if path else key)
+    else:
+        yield path
 
 
 def make_record(level=logging.INFO, message="hello", args=(), extra=None, exc_info=None):
@@ -88,6 +105,26 @@ class Bad:
 
 names = st.one_of(
     st.sampled_from(sorted({*REQUIRED, *STRINGS, *INTEGERS, "log.record.uid", "event.sequence"})),
+    st.sampled_from(
+        [
+            "log",
+            "log.origin",
+            "service",
+            "host",
+            "process",
+            "process.thread",
+            "error",
+            "trace",
+            "span",
+            "ecs",
+            "message.id",
+            "log.level.number",
+            "code",
+            "error.code",
+            "event",
+            "user",
+        ]
+    ),
     st.text(st.characters(), max_size=8).filter(
         lambda name: name not in make_record().__dict__ and name not in {"message", "asctime"}
     ),
@@ -111,10 +148,38 @@ anything = st.recursive(
 def test_any_call_gives_a_line_that_obeys_and_holds_every_extra_key(level, message, args, extra):
     # logging itself refuses this one.
     extra.pop("message", None)
-    own = json.loads(FORMATTER.format(make_record())).keys() | {"event.sequence"}
 
     fields = check(FORMATTER.format(make_record(level, message, args, extra)))
 
     for key in extra:
         name = json_key(key)
-        assert (f"extra.{name}" if name in own else name) in fields
+        assert name in fields or f"extra.{name}" in fields
+
+
+@pytest.mark.parametrize("name", ["error", "service", "log", "host", "trace", "message.id"])
+@pytest.mark.parametrize("value", ["text", {"name": "nested", "level": 1, "id": 2}])
+def test_a_key_that_cannot_stand_beside_the_lines_fields_is_kept_as_extra(name, value):
+    fields = check(FORMATTER.format(make_record(extra={name: value})))
+
+    assert fields[f"extra.{name}"] == value
+    assert name not in fields
+
+
+def test_a_stack_moves_a_key_that_it_is_nested_in():
+    record = make_record(extra={"code": 500})
+    assert check(FORMATTER.format(record))["code"] == 500
+    record.stack_info = "Stack:\n  a"
+    assert check(FORMATTER.format(record))["extra.code"] == 500
+
+
+@given(
+    st.dictionaries(names | st.sampled_from(["process", "name", "message"]), anything, max_size=5),
+    st.dictionaries(names, anything, max_size=5),
+)
+def test_fields_of_a_scope_obey_too(scope, extra):
+    extra.pop("message", None)
+    with otelbridge.fields(**{json_key(key): value for key, value in scope.items()}):
+        fields = check(FORMATTER.format(make_record(extra=extra)))
+
+    for key in {*scope, *extra}:
+        assert {json_key(key), f"extra.{json_key(key)}"} & fields.keys()

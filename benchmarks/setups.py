@@ -31,8 +31,7 @@ Setup = Callable[["Flask", str, str], Running]
 
 def bare(app: Flask, endpoint: str, folder: str) -> Running:
     """Nothing: log records are made and dropped by a handler that does nothing."""
-    logging.getLogger().addHandler(logging.NullHandler())
-    logging.getLogger().setLevel(logging.INFO)
+    _own_handler()
     return Running()
 
 
@@ -97,6 +96,7 @@ def ours(app: Flask, endpoint: str, folder: str) -> Running:
     """``otelbridge.instrument(app)`` as it comes."""
     import otelbridge
 
+    _own_handler()
     handle = otelbridge.instrument(app, service_name=SERVICE, otlp_endpoint=endpoint)
 
     return _handled(handle)
@@ -106,11 +106,18 @@ def ours_no_request_log(app: Flask, endpoint: str, folder: str) -> Running:
     """Ours without its own Request and Response records: the same output as the stock set-up."""
     import otelbridge
 
+    _own_handler()
     handle = otelbridge.instrument(
         app, service_name=SERVICE, otlp_endpoint=endpoint, request_log=False
     )
 
     return _handled(handle)
+
+
+def _own_handler() -> None:
+    """The program's own handler, without which warnings would be written to stderr, and count."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    logging.getLogger().setLevel(logging.INFO)
 
 
 def _handled(handle: Instrumentation) -> Running:

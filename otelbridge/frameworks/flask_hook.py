@@ -222,7 +222,7 @@ class FlaskHook:
         if not flask.has_request_context():
             request.timed = False  # somebody else's answer, between the server and the app
             return
-        asked = flask.request
+        asked = request_ctx._get_current_object().request  # type: ignore[attr-defined]
         if self._excludes(request, asked):
             request.timed = False
             return

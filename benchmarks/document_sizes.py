@@ -7,6 +7,7 @@ those of the message.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,9 +47,11 @@ def store(client: Elasticsearch, url: str, signal: str, namespace: str, count: i
     """Store that many records of a signal."""
     for _, request in bodies(signal, count):
         if signal == "logs":
-            body = logs_body(decode_logs_protobuf(request).batch.logs, namespace)
+            body = logs_body(decode_logs_protobuf(request).batch.logs, namespace, time.time_ns())
         else:
-            body = spans_body(decode_traces_protobuf(request).batch.spans, namespace)
+            body = spans_body(
+                decode_traces_protobuf(request).batch.spans, namespace, time.time_ns()
+            )
         outcome = write_documents(client, documents_of(body), url=url, namespace=namespace)
         if outcome.refused or outcome.error:
             raise RuntimeError(str(outcome.error or outcome.refused[0].reason))

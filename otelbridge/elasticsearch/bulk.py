@@ -17,8 +17,11 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from otelbridge.elasticsearch import names
-from otelbridge.elasticsearch.arrival import stamp
-from otelbridge.elasticsearch.bulk_body import WrittenDocument, document_lines
+from otelbridge.elasticsearch.bulk_body import (
+    WrittenDocument,
+    WrittenDocuments,
+    document_lines,
+)
 from otelbridge.elasticsearch.client import ElasticsearchError, explain, reason_of
 from otelbridge.elasticsearch.documents import Document, timestamp
 
@@ -211,7 +214,7 @@ def _write(
     return outcome
 
 
-def _sort(documents: list[AnyDocument], answer: Any, outcome: Outcome, url: str) -> None:
+def _sort(documents: Sequence[AnyDocument], answer: Any, outcome: Outcome, url: str) -> None:
     """Put each document where its part of the answer says."""
     for document, item in zip(documents, answer["items"], strict=True):
         result = item["create"]
@@ -276,8 +279,8 @@ def _later_error(
 
 @dataclass(slots=True)
 class _Request:
-    documents: list[AnyDocument]
-    lines: list[bytes]
+    documents: Sequence[AnyDocument]
+    lines: Sequence[bytes]
 
     @property
     def size(self) -> int:
@@ -292,16 +295,21 @@ class _Request:
 
 
 def _requests(documents: Sequence[AnyDocument], max_bytes: int) -> Iterator[_Request]:
-    request, size, now = _Request([], []), 0, time.time_ns()
+    if isinstance(documents, WrittenDocuments):
+        whole = _Request(documents, documents.lines)
+        if documents and whole.size <= max_bytes:
+            yield whole
+            return
+    taken: list[AnyDocument] = []
+    lines: list[bytes] = []
+    size = 0
     for document in documents:
-        action, line = document_lines(document)
-        lines = action, stamp(action, line, now)
-        added = len(lines[0]) + len(lines[1])
-        if request.documents and size + added > max_bytes:
-            yield request
-            request, size = _Request([], []), 0
-        request.documents.append(document)
-        request.lines += lines
-        size += added
-    if request.documents:
-        yield request
+        added = document_lines(document)
+        if taken and size + len(added[0]) + len(added[1]) > max_bytes:
+            yield _Request(taken, lines)
+            taken, lines, size = [], [], 0
+        taken.append(document)
+        lines += added
+        size += len(added[0]) + len(added[1])
+    if taken:
+        yield _Request(taken, lines)

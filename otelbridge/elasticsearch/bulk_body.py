@@ -7,9 +7,9 @@ which are most of a document and the same in many, are written once and then cop
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import orjson
 
@@ -23,17 +23,18 @@ from otelbridge.elasticsearch.names import Type, data_stream
 from otelbridge.model import Attributes, LogRecord, Scope, Span
 
 
-def logs_body(records: Iterable[LogRecord], namespace: str) -> bytes:
+def logs_body(records: Iterable[LogRecord], namespace: str, now: int | None = None) -> bytes:
     """Write log records.
 
     Args:
         records: what is the same object in several of them, resource or scope, is written once.
         namespace: the last part of the data stream's name.
+        now: nanoseconds since the epoch, where documents are to tell how late their records are.
 
     Returns:
         The lines, each ended; nothing where there are no records.
     """
-    shared = _Written(namespace)
+    shared = _Written(namespace, now)
     lines: list[bytes] = []
     for record in records:
         uid = None if record.uid is None else record.uid.hex()
@@ -41,21 +42,22 @@ def logs_body(records: Iterable[LogRecord], namespace: str) -> bytes:
         try:
             lines.append(orjson.dumps(log_source(record, uid, shared), option=_LINE))
         except TypeError:
-            lines.append(source_line(log_source(record, uid, Shared(namespace))))
+            lines.append(source_line(log_source(record, uid, Shared(namespace, now))))
     return b"".join(lines)
 
 
-def spans_body(spans: Iterable[Span], namespace: str) -> bytes:
+def spans_body(spans: Iterable[Span], namespace: str, now: int | None = None) -> bytes:
     """Write spans, and the documents of their events.
 
     Args:
         spans: as the records of :func:`logs_body`.
         namespace: the last part of the data streams' names.
+        now: as that of :func:`logs_body`.
 
     Returns:
         The lines, each ended; nothing where there are no spans.
     """
-    shared = _Written(namespace)
+    shared = _Written(namespace, now)
     lines: list[bytes] = []
     for span in spans:
         written: list[bytes] = []
@@ -64,7 +66,7 @@ def spans_body(spans: Iterable[Span], namespace: str) -> bytes:
                 written += shared.action(type, id), orjson.dumps(source, option=_LINE)
         except TypeError:
             written.clear()
-            for type, id, source in span_sources(span, Shared(namespace)):
+            for type, id, source in span_sources(span, Shared(namespace, now)):
                 written += shared.action(type, id), source_line(source)
         lines += written
     return b"".join(lines)
@@ -94,12 +96,43 @@ class WrittenDocument:
         return id
 
 
-def documents_of(body: bytes) -> list[WrittenDocument]:
+class WrittenDocuments(Sequence[WrittenDocument]):
+    """Documents as the lines of a body, each made only when somebody asks for it.
+
+    Attributes:
+        lines: two for each document, ended.
+    """
+
+    def __init__(self, lines: Sequence[bytes]) -> None:
+        """Take lines.
+
+        Raises:
+            ValueError: there are not two for each document.
+        """
+        if len(lines) % 2:
+            raise ValueError("a document's line is missing")
+        self.lines = lines
+
+    def __len__(self) -> int:
+        return len(self.lines) // 2
+
+    @overload
+    def __getitem__(self, place: int) -> WrittenDocument: ...
+    @overload
+    def __getitem__(self, place: slice) -> WrittenDocuments: ...
+    def __getitem__(self, place: int | slice) -> WrittenDocument | WrittenDocuments:
+        if isinstance(place, slice):
+            start, stop, step = place.indices(len(self))
+            if step != 1:
+                raise ValueError("only neighbouring documents can be taken out together")
+            return WrittenDocuments(self.lines[2 * start : 2 * max(start, stop)])
+        at = 2 * range(len(self))[place]
+        return WrittenDocument(self.lines[at], self.lines[at + 1])
+
+
+def documents_of(body: bytes) -> WrittenDocuments:
     """Take a body apart again."""
-    lines = body.splitlines(keepends=True)
-    return [
-        WrittenDocument(action, line) for action, line in zip(lines[::2], lines[1::2], strict=True)
-    ]
+    return WrittenDocuments(body.splitlines(keepends=True))
 
 
 def document_lines(document: Document | WrittenDocument) -> tuple[bytes, bytes]:
@@ -130,8 +163,8 @@ _LINE = orjson.OPT_APPEND_NEWLINE
 class _Written(Shared):
     """What documents have in common, as JSON."""
 
-    def __init__(self, namespace: str) -> None:
-        super().__init__(namespace)
+    def __init__(self, namespace: str, now: int | None) -> None:
+        super().__init__(namespace, now)
         self._routing: dict[Type, orjson.Fragment] = {}
         self._actions: dict[Type, bytes] = {}
         # By what they were written of, which is kept so that its id remains its own.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from otelbridge import schema
+from otelbridge.elasticsearch.arrival import with_delay
 from otelbridge.elasticsearch.names import DATASET, Type, data_stream
 from otelbridge.model import Attributes, Json, LogRecord, Scope, Span, SpanEvent
 
@@ -67,11 +68,16 @@ def log_source(record: LogRecord, uid: str | None, shared: Shared) -> dict[str, 
         uid: the record's ``log.record.uid``, in hexadecimal digits.
         shared: writes what records have in common.
     """
+    time = record.time or record.observed_time
     attributes = record.attributes
+    if shared.now is not None:
+        attributes = with_delay(attributes, time, shared.now)
+    elif uid is not None:
+        attributes = attributes.copy()
     if uid is not None:
-        attributes = {**attributes, schema.RECORD_UID: uid}
+        attributes[schema.RECORD_UID] = uid
     source: dict[str, Any] = {
-        "@timestamp": timestamp(record.time or record.observed_time),
+        "@timestamp": timestamp(time),
         "observed_timestamp": timestamp(record.observed_time),
         "data_stream": shared.routing("logs"),
     }
@@ -135,7 +141,7 @@ def span_sources(span: Span, shared: Shared) -> Iterator[tuple[Type, str, dict[s
         source["name"] = span.name
     source["kind"] = SPAN_KINDS[span.kind] if 0 <= span.kind < len(SPAN_KINDS) else ""
     source["duration"] = span.duration
-    add_attributes(source, span.attributes)
+    add_attributes(source, shared.attributes(span.attributes, span.time + span.duration))
     source["links"] = []
     for link in span.links:
         linked: dict[str, Any] = {"trace_id": link.trace_id.hex(), "span_id": link.span_id.hex()}
@@ -195,9 +201,24 @@ class Shared:
     write than data.
     """
 
-    def __init__(self, namespace: str) -> None:
-        """Write for the data streams of a namespace."""
+    def __init__(self, namespace: str, now: int | None = None) -> None:
+        """Write for the data streams of a namespace.
+
+        Args:
+            namespace: the last part of the data streams' names.
+            now: nanoseconds since the epoch, where documents tell how late their records are.
+        """
         self.namespace = namespace
+        self.now = now
+
+    def attributes(self, attributes: Attributes, happened: int) -> Attributes:
+        """A log's or a span's own attributes.
+
+        Args:
+            attributes: as the record has them.
+            happened: when the log was made or the span ended, nanoseconds since the epoch.
+        """
+        return attributes if self.now is None else with_delay(attributes, happened, self.now)
 
     def routing(self, type: Type) -> Any:
         """The fields that name the document's own data stream."""

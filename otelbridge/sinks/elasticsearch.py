@@ -7,6 +7,7 @@ document has its record's id.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import itertools
 import logging
@@ -14,16 +15,17 @@ import os
 import threading
 import time
 import weakref
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from otelbridge.delivery.answer import REFUSED, TAKEN, Answer
 from otelbridge.delivery.assembly import make_delivery
 from otelbridge.delivery.timing import Deadline
+from otelbridge.elasticsearch.arrival import put_right
 from otelbridge.elasticsearch.bulk import Outcome, Refusal, merge, write_documents
 from otelbridge.elasticsearch.bulk_body import (
-    WrittenDocument,
-    documents_of,
+    WrittenDocuments,
     logs_body,
     spans_body,
 )
@@ -97,8 +99,8 @@ class ElasticsearchDestination(Destination):
         A span's events are documents of their own.
         """
         if self.signal == "logs":
-            return logs_body(log_records(records), self._namespace)
-        return spans_body(spans(records), self._namespace)
+            return logs_body(log_records(records), self._namespace, time.time_ns())
+        return spans_body(spans(records), self._namespace, time.time_ns())
 
     def send(self, body: bytes, count: int) -> Answer:
         """Send records, on the thread that calls; see :meth:`Destination.send`."""
@@ -115,7 +117,8 @@ class ElasticsearchDestination(Destination):
         self.refused = 0
 
     def _attempt(self, connection: Any, body: bytes) -> Answer:
-        outcome = self._write(connection, documents_of(body))
+        lines = put_right(body.splitlines(keepends=True), time.time_ns())
+        outcome = self._write(connection, WrittenDocuments(lines))
         if outcome.refused:
             self.refused += len(outcome.refused)
             self._unsaid += outcome.refused
@@ -133,33 +136,38 @@ class ElasticsearchDestination(Destination):
     def _split(self, body: bytes) -> tuple[bytes, bytes]:
         raise NotImplementedError  # refused documents are sorted out one by one
 
-    def _write(self, client: Elasticsearch, documents: list[WrittenDocument]) -> Outcome:
+    def _write(self, client: Elasticsearch, documents: WrittenDocuments) -> Outcome:
         """Write many documents over several connections at once, so that the server never waits."""
-        parts = min(CONNECTIONS, len(documents) // PART_DOCUMENTS)
-        if parts < 2:
+        if len(documents) < 2 * PART_DOCUMENTS:
             return self._write_part(client, documents)
+        # Whichever connection is free takes the next part, so that none waits for a slow one.
+        parts = deque(
+            documents[place : place + PART_DOCUMENTS]
+            for place in range(0, len(documents), PART_DOCUMENTS)
+        )
         outcomes: list[Outcome] = []
 
-        def write(part: list[WrittenDocument]) -> None:
-            outcomes.append(self._write_part(client, part))
+        def write() -> None:
+            with contextlib.suppress(IndexError):  # none is left
+                while True:
+                    outcomes.append(self._write_part(client, parts.popleft()))
 
         threads: list[threading.Thread] = []
-        for place in range(1, parts):
+        for _ in range(min(CONNECTIONS, len(parts)) - 1):
             # Each with this thread's context: what happens there is part of the sending.
-            run, part = contextvars.copy_context().run, documents[place::parts]
-            thread = threading.Thread(target=run, args=(write, part), daemon=True)
+            run = contextvars.copy_context().run
+            thread = threading.Thread(target=run, args=(write,), daemon=True)
             try:
                 thread.start()
             except RuntimeError:
-                write(part)  # the interpreter is shutting down and lets no thread start
-            else:
-                threads.append(thread)
-        write(documents[::parts])
+                break  # the interpreter is shutting down and lets no thread start
+            threads.append(thread)
+        write()
         for thread in threads:
             thread.join()
         return merge(outcomes)
 
-    def _write_part(self, client: Elasticsearch, documents: list[WrittenDocument]) -> Outcome:
+    def _write_part(self, client: Elasticsearch, documents: WrittenDocuments) -> Outcome:
         try:
             return write_documents(client, documents, url=self.endpoint, namespace=self._namespace)
         except Exception as error:

@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 MAX_DEPTH: Final = 64
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
 
-# What a record's fixed fields and its own objects take in memory, about.
-_RECORD_BYTES: Final = 2000
-_VALUE_BYTES: Final = 80
-
 
 def log_record(readable: ReadableLogRecord) -> LogRecord:
     """Turn a log record of the SDK into ours."""
@@ -136,30 +132,6 @@ def _span(readable: ReadableSpan, origins: _Origins) -> Span:
         flags=int(context.trace_flags),
         trace_state=context.trace_state.to_header(),
     )
-
-
-def weigh(record: ReadableLogRecord | ReadableSpan) -> int:
-    """Estimate the bytes that a record of the SDK takes in memory."""
-    log = getattr(record, "log_record", None)
-    if log is not None:
-        return _RECORD_BYTES + _weight(log.body, 0) + _weight(log.attributes, 0)
-    weight = _RECORD_BYTES + _weight(getattr(record, "attributes", None), 0)
-    for event in getattr(record, "events", ()):
-        weight += _RECORD_BYTES + _weight(event.attributes, 0)
-    return weight
-
-
-def _weight(value: Any, depth: int) -> int:
-    if isinstance(value, (str, bytes)):
-        return _VALUE_BYTES + len(value)
-    if depth < MAX_DEPTH:
-        if isinstance(value, Mapping):
-            return _VALUE_BYTES + sum(
-                _VALUE_BYTES + _weight(member, depth + 1) for member in value.values()
-            )
-        if isinstance(value, Sequence):
-            return _VALUE_BYTES + sum(_weight(member, depth + 1) for member in value)
-    return _VALUE_BYTES
 
 
 def plain_attributes(attributes: Mapping[str, Any] | None) -> Attributes:

@@ -20,7 +20,7 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from otelbridge.receivers.decoded import Decoded
 from otelbridge.receivers.otlp_protobuf import read_logs, read_spans
-from otelbridge.sinks.elasticsearch_records import log_record, span, weigh
+from otelbridge.sinks.elasticsearch_records import log_record, span
 from otelbridge.sinks.otlp_logging import OTLPHandler
 
 RESOURCE = Resource({"service.name": "shop", "process.pid": 7})
@@ -80,8 +80,3 @@ def test_a_span_is_what_otlp_would_carry() -> None:
         one.flags = 0  # on the wire they say, too, whether the parent was remote
     assert ours == decoded.batch.spans
     assert [one.name for one in ours] == ["inner", "outer"]
-
-
-def test_a_large_value_weighs_what_it_takes() -> None:
-    small, large = logged("x", {}), logged("x", {"page": {"parts": ["a" * 200_000] * 2}})
-    assert 400_000 < weigh(large) - weigh(small) < 410_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -142,9 +143,10 @@ class ElasticsearchStore:
         return Arrivals([], [], len(batch.points))
 
     def _write(self, server: Server, batch: Batch) -> None:
+        now = time.time_ns()
         documents: list[AnyDocument] = [
-            *documents_of(logs_body(batch.logs, self._namespace)),
-            *documents_of(spans_body(batch.spans, self._namespace)),
+            *documents_of(logs_body(batch.logs, self._namespace, now)),
+            *documents_of(spans_body(batch.spans, self._namespace, now)),
             *metric_documents(batch.points, self._namespace),
         ]
         outcome = write_documents(

@@ -50,6 +50,7 @@ class Duty:
 
     Attributes:
         kinds: what a destination on the page may be.
+        looks: how often it has looked.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Duty:
     ) -> None:
         self.path = path
         self.kinds = (*CHANNELS, *channels)
+        self.looks = 0
         self.log = DeliveryLog(folder / "sent.jsonl")
         self.files = folder / "messages"
         self._projects = projects
@@ -212,6 +214,7 @@ class Duty:
             self._begin(rules)
         if self._watch is not None and rules.rules:
             self._watch.look()
+        self.looks += 1
 
     def _begin(self, rules: Rules) -> None:
         if self._courier is None or rules.destinations != self._rules.destinations:

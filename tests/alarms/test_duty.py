@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
 
 from otelbridge.alarms import RuleError
 from otelbridge.alarms.duty import Duty
+from otelbridge.alarms.kept import KeptAlarm, KeptDestination
 from otelbridge.channels import ChannelError
 from otelbridge.model import LogRecord, Scope
 from tests.channels.services import Reply, Service
@@ -67,6 +70,41 @@ def fail(store: OpenStore, service: str = "shop") -> None:
             uid=uuid.uuid4().bytes,
         )
     )
+
+
+@contextmanager
+def bridge_with(environ: dict[str, str], said: list[str] | None = None) -> Iterator[str]:
+    """Run a bridge as a process of its own; gives the address that takes OTLP over HTTP."""
+    lines = [] if said is None else said
+    with subprocess.Popen(
+        [sys.executable, "-m", "otelbridge", "serve"],
+        env=environ,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as bridge:
+        try:
+            for line in bridge.stdout:
+                lines.append(line)
+                if "OTEL_EXPORTER_OTLP_ENDPOINT=" in line:
+                    break
+            yield lines[-1].strip().rpartition("=")[2]
+        finally:
+            bridge.terminate()
+            bridge.wait(20)
+
+
+def send_error(endpoint: str) -> None:
+    record = {
+        "timeUnixNano": str(time.time_ns()),
+        "severityNumber": 17,
+        "body": {"stringValue": "payment refused"},
+    }
+    service = {"key": "service.name", "value": {"stringValue": "shop"}}
+    logs = {
+        "resource": {"attributes": [service]},
+        "scopeLogs": [{"logRecords": [record]}],
+    }
+    httpx.post(f"{endpoint}/v1/logs", json={"resourceLogs": [logs]}, timeout=30).raise_for_status()
 
 
 class Running:
@@ -184,6 +222,129 @@ def test_a_file_that_cannot_be_used_is_said_at_the_start(file, store, tmp_path):
         asyncio.run(duty.start())
 
 
+def hooked(url: str, **more) -> KeptDestination:
+    return KeptDestination(name="hook", kind="webhook", values={"url": url}, **more)
+
+
+def mine(**more) -> KeptAlarm:
+    return KeptAlarm(name="mine", table={"when": "error", "to": ["hook"]}, **more)
+
+
+def test_without_rules_it_is_idle_and_writes_nothing(store, tmp_path):
+    with Running(None, store, tmp_path / "state") as running:
+        fail(store)
+        running.until(lambda: running.duty.looks > 2)
+
+        assert running.duty.states() == []
+        assert running.duty.sent() == []
+    assert not (tmp_path / "state").exists()
+
+
+def test_what_is_made_on_the_page_is_watched_and_told_and_outlives_a_restart(store, hook, tmp_path):
+    with Running(None, store, tmp_path / "state") as running:
+        running.duty.change(lambda kept: kept.with_destination(hooked(hook.base)))
+        running.duty.change(lambda kept: kept.with_alarm(mine()))
+        fail(store)
+        running.until(lambda: running.duty.sent())
+    with Running(None, store, tmp_path / "state") as running:
+        assert [state.rule for state in running.duty.states()] == ["mine"]
+        fail(store, "other")
+        running.until(lambda: len(running.duty.sent()) == 2)
+
+    assert [request.fields["title"] for request in hook.taken] == [
+        "shop: 1 error in 5m",
+        "other: 1 error in 5m",
+    ]
+
+
+def test_what_was_made_on_the_page_is_its_owner_s_alone_to_read(store, hook, tmp_path):
+    with Running(None, store, tmp_path / "state") as running:
+        running.duty.change(lambda kept: kept.with_destination(hooked(hook.base)))
+
+    assert stat.S_IMODE((tmp_path / "state" / "alarms.json").stat().st_mode) == 0o600
+
+
+def test_a_paused_alarm_is_silent_and_fires_when_it_goes_on(store, hook, tmp_path):
+    with Running(None, store, tmp_path / "state") as running:
+        running.duty.change(lambda kept: kept.with_destination(hooked(hook.base)))
+        running.duty.change(lambda kept: kept.with_alarm(mine(paused=True)))
+        fail(store)
+        before = running.duty.looks
+        running.until(lambda: running.duty.looks > before + 2)
+        assert running.duty.states() == []
+
+        running.duty.change(lambda kept: kept.with_alarm(mine(), was="mine"))
+        running.until(lambda: running.duty.sent())
+
+    assert len(hook.taken) == 1
+
+
+def test_a_paused_destination_is_told_nothing_and_the_alarm_still_fires(store, hook, tmp_path):
+    with Running(None, store, tmp_path / "state") as running:
+        running.duty.change(lambda kept: kept.with_destination(hooked(hook.base, paused=True)))
+        running.duty.change(lambda kept: kept.with_alarm(mine()))
+        fail(store)
+        running.until(running.duty.states)
+
+        assert [state.phase for state in running.duty.states()] == ["firing"]
+        assert running.duty.waiting() == []
+    assert hook.arrived == []
+
+
+def test_what_did_not_arrive_yet_is_listed_with_the_reason(store, tmp_path):
+    with Service() as gone:
+        address = gone.base
+    with Running(None, store, tmp_path / "state") as running:
+        running.duty.change(lambda kept: kept.with_destination(hooked(address)))
+        running.duty.change(lambda kept: kept.with_alarm(mine()))
+        fail(store)
+        running.until(lambda: any(one.reason for one in running.duty.waiting()))
+
+        (one,) = running.duty.waiting()
+        assert (one.destination, one.message.title) == ("hook", "shop: 1 error in 5m")
+        assert "cannot connect" in one.reason
+
+
+def test_an_alarm_that_becomes_one_of_another_kind_is_not_told_to_be_over(store, hook, tmp_path):
+    with Running(None, store, tmp_path / "state") as running:
+        running.duty.change(lambda kept: kept.with_destination(hooked(hook.base)))
+        running.duty.change(lambda kept: kept.with_alarm(mine()))
+        fail(store)
+        running.until(lambda: running.duty.sent())
+
+        silent = KeptAlarm(name="mine", table={"when": "silent"})
+        running.duty.change(lambda kept: kept.with_alarm(silent, was="mine"))
+        running.until(lambda: not running.duty.states())
+
+        assert running.duty.newest("mine") is None
+
+
+def test_a_change_that_cannot_be_kept_changes_nothing(store, tmp_path):
+    (tmp_path / "state").write_text("a file where the folder should be")
+    duty = Duty(None, store, tmp_path / "state")
+
+    with pytest.raises(OSError, match=r"File exists|Not a directory"):
+        duty.change(lambda kept: kept.with_alarm(mine()))
+
+    assert duty.kept.alarms == ()
+    assert duty.listing.alarms == ()
+
+
+def test_the_bridge_tells_people_by_variables_alone(hook, tmp_path):
+    environ = {
+        **os.environ,
+        "OTELBRIDGE_STORE": f"sqlite:///{tmp_path}/bridge.db",
+        "OTELBRIDGE_ALARM_RULES": "error services=shop",
+        "OTELBRIDGE_NOTIFY": f"{hook.base}#name=hook",
+        **{f"OTELBRIDGE_{name}_PORT": "0" for name in ("GRPC", "HTTP", "WEB", "UDP")},
+    }
+    with bridge_with(environ) as endpoint:
+        send_error(endpoint)
+        (arrived,) = hook.wait_for(1, 60)
+
+    assert arrived.fields["title"] == "shop: 1 error in 5m"
+
+
 def test_the_bridge_tells_people_of_errors_it_receives(hook, file, tmp_path):
     environ = {
         **os.environ,
@@ -191,40 +352,11 @@ def test_the_bridge_tells_people_of_errors_it_receives(hook, file, tmp_path):
         "OTELBRIDGE_ALARMS": str(file()),
         **{f"OTELBRIDGE_{name}_PORT": "0" for name in ("GRPC", "HTTP", "WEB", "UDP")},
     }
-    with subprocess.Popen(
-        [sys.executable, "-m", "otelbridge", "serve"],
-        env=environ,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as bridge:
-        try:
-            lines = []
-            for line in bridge.stdout:
-                lines.append(line)
-                if "OTEL_EXPORTER_OTLP_ENDPOINT=" in line:
-                    break
-            endpoint = lines[-1].strip().rpartition("=")[2]
-            record = {
-                "timeUnixNano": str(time.time_ns()),
-                "severityNumber": 17,
-                "body": {"stringValue": "payment refused"},
-            }
-            service = {"key": "service.name", "value": {"stringValue": "shop"}}
-            document = {
-                "resourceLogs": [
-                    {
-                        "resource": {"attributes": [service]},
-                        "scopeLogs": [{"logRecords": [record]}],
-                    }
-                ]
-            }
-            httpx.post(f"{endpoint}/v1/logs", json=document).raise_for_status()
-            (arrived,) = hook.wait_for(1, 30)
-        finally:
-            bridge.terminate()
-            bridge.wait(20)
+    with bridge_with(environ, said := []) as endpoint:
+        send_error(endpoint)
+        (arrived,) = hook.wait_for(1, 60)
 
-    assert any("alarms" in line and "alarms.toml" in line for line in lines)
+    assert any("alarms" in line and "alarms.toml" in line for line in said)
     assert arrived.fields["title"] == "shop: 1 error in 5m"
     assert arrived.fields["text"].startswith("payment refused")
     assert arrived.fields["link"].startswith("http://127.0.0.1:")

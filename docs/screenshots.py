@@ -23,6 +23,7 @@ from otelbridge.commands.ask import BridgeClient
 
 IMAGES = Path(__file__).parent / "images"
 VIEWS = {
+    "errors": "/errors?range=5m",
     "logs": "/logs?range=5m",
     "traces": "/traces?range=5m",
     "services": "/services?range=5m",

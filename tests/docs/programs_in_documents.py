@@ -4,6 +4,7 @@ A fence's own words mark it; a page shows only the first, the language:
 
     ```python run                   a complete program; it is run as `python program.py`
     ```python run=app.py A=b        the same in a file of this name, with a variable set
+    ```python run under=otelbridge  the same as `otelbridge run python program.py`
     ```python file=orders.py        a module that lies beside the page's programs
     ```json arrives                 what the program above sends, one JSON object after the other
     ```text prints                  what the program above writes to stdout, whole
@@ -41,6 +42,7 @@ class Program:
         file: the name of its file.
         files: modules beside it, by their files' names.
         environ: variables it is run with.
+        under: whether it is run by `otelbridge run`.
         arrives: what must arrive; `None` where the page says nothing of it.
         prints: what it must write to stdout; `None` where the page says nothing of it.
         says: what it must write to stderr.
@@ -52,6 +54,7 @@ class Program:
     file: str
     files: dict[str, str]
     environ: dict[str, str]
+    under: bool = False
     arrives: list[dict[str, Any]] | None = None
     prints: str | None = None
     says: str = ""
@@ -71,7 +74,8 @@ def programs_of(page: Path) -> list[Program]:
         elif language == "python" and "run" in options:
             name = f"{page.name} {len(found) + 1}"
             environ = {key: value for key, value in options.items() if _VARIABLE.fullmatch(key)}
-            found.append(Program(name, text, options["run"] or "program.py", files, environ))
+            file = options["run"] or "program.py"
+            found.append(Program(name, text, file, files, environ, "under" in options))
         elif "arrives" in options:
             found[-1].arrives = list(_objects(text))
         elif "prints" in options:

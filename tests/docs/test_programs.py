@@ -29,8 +29,9 @@ def test_a_program_runs_as_its_page_says(
         **program.environ,
     }
 
+    under = [sys.executable, "-m", "otelbridge", "run"] if program.under else []
     ended = subprocess.run(
-        [sys.executable, program.file],
+        [*under, sys.executable, program.file],
         cwd=tmp_path,
         env=environment(environ),
         capture_output=True,

@@ -116,13 +116,17 @@ class Shop:
 
     @contextmanager
     def worker(
-        self, *options: str, command: str = "celery", end: int = signal.SIGTERM, **environ: str
+        self,
+        *options: str,
+        command: str = "celery",
+        app: str = "shop",
+        end: int = signal.SIGTERM,
+        **environ: str,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Run a worker meanwhile, and end it by a signal."""
-        (self.folder / "shop.py").touch()
         with (self.folder / "worker.log").open("ab") as output:
             process = subprocess.Popen(
-                [*command.split(), "-A", "shop", "worker", "--loglevel=INFO", *options],
+                [*command.split(), "-A", app, "worker", "--loglevel=INFO", *options],
                 env=environment({**self._environ, **environ}),
                 cwd=self.folder,
                 stdout=output,

@@ -106,29 +106,13 @@ class Bad:
 names = st.one_of(
     st.sampled_from(sorted({*REQUIRED, *STRINGS, *INTEGERS, "log.record.uid", "event.sequence"})),
     st.sampled_from(
-        [
-            "log",
-            "log.origin",
-            "service",
-            "host",
-            "process",
-            "process.thread",
-            "error",
-            "trace",
-            "span",
-            "ecs",
-            "message.id",
-            "log.level.number",
-            "code",
-            "error.code",
-            "event",
-            "user",
-        ]
+        ["log", "log.origin", "service", "host", "process.thread", "error", "trace", "span", "ecs",
+         "message.id", "log.level.number", "code", "error.code", "event", "user"]
     ),
     st.text(st.characters(), max_size=8).filter(
         lambda name: name not in make_record().__dict__ and name not in {"message", "asctime"}
     ),
-)
+)  # fmt: skip
 anything = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(), st.text(st.characters()),

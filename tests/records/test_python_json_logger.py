@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.orjson import OrjsonFormatter
@@ -64,6 +64,7 @@ def line_of(formatter: logging.Formatter, record: logging.LogRecord) -> dict:
     return json.loads(formatter.format(record).removeprefix(getattr(formatter, "prefix", "")))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(options(), fields)
 def test_what_python_json_logger_writes_stands_in_the_line_and_nothing_else(given_options, extra):
     args, keywords = given_options

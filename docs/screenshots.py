@@ -23,11 +23,13 @@ from otelbridge.commands.ask import BridgeClient
 
 IMAGES = Path(__file__).parent / "images"
 VIEWS = {
+    "projects": "/projects",
     "errors": "/errors?range=5m",
     "logs": "/logs?range=5m",
     "traces": "/traces?range=5m",
     "services": "/services?range=5m",
     "metrics": "/metrics?range=5m",
+    "alarms": "/alarms",
     "pipeline": "/pipeline",
 }
 SIZES = {"": (1400, 900), "-narrow": (390, 844)}

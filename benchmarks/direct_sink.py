@@ -22,8 +22,8 @@ from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
 
 from benchmarks import shop_records
 from otelbridge.delivery.assembly import make_delivery
+from otelbridge.delivery.processors import LogProcessor
 from otelbridge.elasticsearch.documents import log_document
-from otelbridge.pipeline import LogProcessor
 from otelbridge.resource import build_resource
 from otelbridge.settings import read_settings
 from otelbridge.sinks.elasticsearch import (

@@ -22,8 +22,7 @@ from opentelemetry.util._importlib_metadata import entry_points
 
 from otelbridge.delivery.assembly import make_delivery
 from otelbridge.delivery.limits import read_milliseconds
-from otelbridge.delivery.processors import DeliveredSpanProcessor
-from otelbridge.delivery.processors import LogProcessor as LogProcessor
+from otelbridge.delivery.processors import DeliveredSpanProcessor, LogProcessor
 from otelbridge.delivery.timing import Deadline
 from otelbridge.meter_provider import OwnMeterProvider
 from otelbridge.metric_reader import IntervalReader

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otelbridge.delivery.answer import REFUSED, TAKEN, Answer
 from otelbridge.delivery.assembly import make_delivery
 from otelbridge.delivery.timing import Deadline
+from otelbridge.delivery.turns import in_turns
 from otelbridge.elasticsearch.arrival import put_right
 from otelbridge.elasticsearch.bulk import Outcome, Refusal, merge, write_documents
 from otelbridge.elasticsearch.bulk_body import (
@@ -99,8 +100,9 @@ class ElasticsearchDestination(Destination):
         A span's events are documents of their own.
         """
         if self.signal == "logs":
-            return logs_body(log_records(records), self._namespace, time.time_ns())
-        return spans_body(spans(records), self._namespace, time.time_ns())
+            logs = log_records(in_turns(records))
+            return logs_body(in_turns(logs), self._namespace, time.time_ns())
+        return spans_body(in_turns(spans(in_turns(records))), self._namespace, time.time_ns())
 
     def send(self, body: bytes, count: int) -> Answer:
         """Send records, on the thread that calls; see :meth:`Destination.send`."""
@@ -134,7 +136,9 @@ class ElasticsearchDestination(Destination):
         return TAKEN
 
     def _split(self, body: bytes) -> tuple[bytes, bytes]:
-        raise NotImplementedError  # refused documents are sorted out one by one
+        lines = body.splitlines(keepends=True)
+        middle = len(lines) // 4 * 2
+        return b"".join(lines[:middle]), b"".join(lines[middle:])
 
     def _write(self, client: Elasticsearch, documents: WrittenDocuments) -> Outcome:
         """Write many documents over several connections at once, so that the server never waits."""
@@ -240,7 +244,8 @@ class ElasticsearchHandler(OTLPHandler):
         # Imported here, in the thread that sets logging up, and not while a record is sent.
         from opentelemetry.sdk._logs import LoggerProvider
 
-        from otelbridge.pipeline import LogProcessor, log_limits
+        from otelbridge.delivery.processors import LogProcessor
+        from otelbridge.pipeline import log_limits
         from otelbridge.resource import build_resource
 
         environ = {

@@ -18,10 +18,14 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
+from otelbridge.elasticsearch.bulk_body import documents_of
 from otelbridge.receivers.decoded import Decoded
 from otelbridge.receivers.otlp_protobuf import read_logs, read_spans
+from otelbridge.settings import read_settings
+from otelbridge.sinks.elasticsearch import ElasticsearchDestination
 from otelbridge.sinks.elasticsearch_records import log_record, span
 from otelbridge.sinks.otlp_logging import OTLPHandler
+from otelbridge.sinks.otlp_trouble import TroubleReport
 
 RESOURCE = Resource({"service.name": "shop", "process.pid": 7})
 
@@ -80,3 +84,12 @@ def test_a_span_is_what_otlp_would_carry() -> None:
         one.flags = 0  # on the wire they say, too, whether the parent was remote
     assert ours == decoded.batch.spans
     assert [one.name for one in ours] == ["inner", "outer"]
+
+
+@given(st.integers(2, 9))
+def test_a_body_is_halved_between_two_documents(count: int) -> None:
+    destination = ElasticsearchDestination("logs", read_settings({}), TroubleReport())
+    body = destination.encode([logged(f"n {number}", {}) for number in range(count)])
+    first, second = map(documents_of, destination._split(body))
+    assert [len(first), len(second)] == [count // 2, count - count // 2]
+    assert [*first, *second] == list(documents_of(body))

@@ -38,7 +38,7 @@ def sending(receiver: OTLPReceiver, protocol: str, **settings: Any) -> Iterator[
     from opentelemetry.sdk.resources import Resource
 
     from otelbridge.delivery.assembly import make_delivery
-    from otelbridge.pipeline import LogProcessor
+    from otelbridge.delivery.processors import LogProcessor
     from otelbridge.sinks.otlp import OTLPDestination
     from otelbridge.sinks.otlp_trouble import TroubleReport
 

@@ -106,7 +106,9 @@ class Expectation:
     def check(self, listed: list[dict[str, Any]]) -> None:
         """Fail unless everything listed arrived, and no log record that is not."""
         logs = [one for one in listed if not {"span", "metric"} & one.keys()]
-        arrived = [_log_fields(log) for log in self.receiver.logs]
+        # Within a request they are grouped by their loggers.
+        in_time = sorted(self.receiver.logs, key=lambda log: log.item.time_unix_nano)
+        arrived = [_log_fields(log) for log in in_time]
         assert len(arrived) == len(logs), [log["message"] for log in arrived]
         for one, log in zip(logs, arrived, strict=True):
             assert self._fits(one, log), f"listed: {one}\narrived: {log}"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from otelbridge.alarms.kept import KeptAlarm, KeptDestination
 from otelbridge.model import SpanEvent
 from tests.web.running import RunningBridge
 from tests.web.samples import TRACEBACK, log, point, span
@@ -27,6 +28,10 @@ PAGES = [
     "/traces?query=user:+alice&by=logs",
     f"/traces/{TRACE.hex()}",
     "/metrics",
+    "/alarms",
+    "/alarms/new",
+    "/alarms/new?when=error-rate",
+    "/alarms/destinations/new?kind=email",
     "/pipeline",
     "/login",
 ]
@@ -105,6 +110,14 @@ def filled(bridge: RunningBridge) -> RunningBridge:
             )
         ),
     )  # fmt: skip
+    bridge.bridge.alarms.change(
+        lambda kept: kept.with_destination(
+            KeptDestination(name=f"log {long}", kind="file", values={"path": "a.log"})
+        )
+        .with_alarm(KeptAlarm(name=f"errors {long}", table={"when": "error"}))
+        .with_alarm(KeptAlarm(name="busy", table={"when": "cpu", "above": 9}, paused=True))
+        .with_alarm(KeptAlarm(name="broken", table={"when": "never"}))
+    )
     return bridge
 
 

@@ -312,6 +312,7 @@ def test_every_sink_has_them_and_the_program_prints_what_it_prints(
         udp.settimeout(60)
         ended = run_program(
             PROGRAM,
+            150,
             OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http,
             OTELBRIDGE_SINKS="otlp,udp,file",
             OTELBRIDGE_UDP_ENDPOINT=f"127.0.0.1:{udp.getsockname()[1]}",

@@ -322,11 +322,11 @@ def test_every_record_arrives_once_and_the_program_prints_what_it_prints(
     early, program, speak = setup.early + "\n", setup.program + "\n", setup.speak
     after = HEAD + early + program + INSTRUMENT + speak
     before = HEAD + early + INSTRUMENT + program + speak
-    without = finish(before, OTEL_SDK_DISABLED="true", **environ)
+    without = finish(before, 150, OTEL_SDK_DISABLED="true", **environ)
 
     for order in (before, after):
         otlp_receiver.logs.clear()
-        with_us = finish(order, **environ)
+        with_us = finish(order, 150, **environ)
 
         assert line_numbers(scrubbed(with_us.out)) == line_numbers(scrubbed(without.out))
         assert line_numbers(scrubbed(with_us.err)) == line_numbers(scrubbed(without.err))

@@ -18,6 +18,13 @@ logger.add(otelbridge.loguru_sink, level="TRACE")
 """
 SPEAK = """
 logger.level("NOTICE", no=23)
+def environ_of(receiver: OTLPReceiver) -> dict[str, str]:
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http,
+        "OTELBRIDGE_SHUTDOWN_TIMEOUT": "60s",  # on a busy machine
+    }
+
+
 def place():
     logger.bind(user="alice", name="tea", password="hunter2").info("paid {}", 3)  # line PAID
     logger.trace("traced")
@@ -63,9 +70,8 @@ def test_each_message_arrives_once_with_what_is_bound_and_prints_what_it_prints(
     otlp_receiver: OTLPReceiver,
 ) -> None:
     program = START + SPEAK
-    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.http}
-    ended = finish(program, OTELBRIDGE_SHUTDOWN_TIMEOUT="60s", **environ)
-    alone = finish(program, OTEL_SDK_DISABLED="true", **environ)
+    ended = finish(program, 150, **environ_of(otlp_receiver))
+    alone = finish(program, 150, OTEL_SDK_DISABLED="true")
 
     assert (ended.out, ended.err) == (alone.out, alone.err)
     logs = {log.item.body.string_value: log for log in otlp_receiver.logs}
@@ -99,7 +105,7 @@ def test_each_message_arrives_once_with_what_is_bound_and_prints_what_it_prints(
 
 
 def test_records_that_are_handed_on_to_loguru_arrive_once(otlp_receiver: OTLPReceiver) -> None:
-    finish(START + INTERCEPT, OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http)
+    finish(START + INTERCEPT, 150, **environ_of(otlp_receiver))
     logs = {log.item.body.string_value: log for log in otlp_receiver.logs}
     assert sorted(log.item.body.string_value for log in otlp_receiver.logs) == [
         "handed on",
@@ -109,7 +115,7 @@ def test_records_that_are_handed_on_to_loguru_arrive_once(otlp_receiver: OTLPRec
 
 
 def test_messages_that_loguru_hands_to_logging_need_no_sink(otlp_receiver: OTLPReceiver) -> None:
-    finish(START + PROPAGATE, OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http)
+    finish(START + PROPAGATE, 150, **environ_of(otlp_receiver))
     assert [log.item.body.string_value for log in otlp_receiver.logs] == ["low"]
 
 
@@ -120,7 +126,7 @@ def test_messages_of_a_thread_of_loguru_keep_their_callers(otlp_receiver: OTLPRe
         "try:\n    1 / 0\nexcept ZeroDivisionError:\n    logger.exception('failed')\n"
         "logger.complete()\n"
     )
-    finish(program, OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http)
+    finish(program, 150, **environ_of(otlp_receiver))
     logs = {log.item.body.string_value: log.attributes for log in otlp_receiver.logs}
     assert logs.keys() == {"low", "failed"}
     assert logs["low"]["thread.name"] == "worker"
@@ -130,11 +136,7 @@ def test_messages_of_a_thread_of_loguru_keep_their_callers(otlp_receiver: OTLPRe
 
 def test_output_that_is_captured_is_not_sent_a_second_time(otlp_receiver: OTLPReceiver) -> None:
     program = START + "logger.info('paid'); logger.info('again'); print('printed')"
-    finish(
-        program,
-        OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http,
-        OTELBRIDGE_CAPTURE_OUTPUT="true",
-    )
+    finish(program, 150, **environ_of(otlp_receiver), OTELBRIDGE_CAPTURE_OUTPUT="true")
     messages = [log.item.body.string_value for log in otlp_receiver.logs]
     assert sorted(messages) == ["again", "paid", "printed"]
 

@@ -48,6 +48,13 @@ structlog.configure(
 log = structlog.get_logger("shop.orders").bind(user="alice")
 """
 SPEAK = """
+def environ_of(receiver: OTLPReceiver) -> dict[str, str]:
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http,
+        "OTELBRIDGE_SHUTDOWN_TIMEOUT": "60s",  # on a busy machine
+    }
+
+
 def place():
     log.info("paid", name="tea", amount=3, password="hunter2")  # line PAID
     log.debug("detail")
@@ -80,9 +87,8 @@ def test_each_event_arrives_once_with_its_fields_and_prints_what_it_prints(
     kind: str, otlp_receiver: OTLPReceiver
 ) -> None:
     program = program_of(kind)
-    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.http}
-    ended = finish(program, OTELBRIDGE_SHUTDOWN_TIMEOUT="60s", **environ)
-    alone = finish(program, OTEL_SDK_DISABLED="true", **environ)
+    ended = finish(program, 150, **environ_of(otlp_receiver))
+    alone = finish(program, 150, OTEL_SDK_DISABLED="true")
 
     assert (ended.out, ended.err) == (alone.out, alone.err)
     name = "__main__" if kind == "alone" else "shop.orders"
@@ -137,7 +143,7 @@ structlog.configure(processors=[drop, otelbridge.structlog_processor])
 structlog.get_logger().info("dropped")
 """
     )
-    finish(program, OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http)
+    finish(program, 150, **environ_of(otlp_receiver))
     logs = {log.item.body.string_value: log for log in otlp_receiver.logs}
     levels = {
         name: (log.item.severity_number, log.item.severity_text) for name, log in logs.items()
@@ -176,7 +182,7 @@ try:
 except ValueError:
     structlog.get_logger().exception("failed")
 """
-    finish(program, OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http)
+    finish(program, 150, **environ_of(otlp_receiver))
     [log] = otlp_receiver.logs
     assert log.attributes["exception.type"] == "ValueError"
     assert log.attributes["exception.message"] == "oh"
@@ -189,7 +195,7 @@ def test_what_logging_refuses_is_not_taken_for_what_comes_next(
     program = STDLIB.replace("KIND", "'JSON in a message'") + (
         "log.debug('refused', secret_of_its_own=1)\nlogging.getLogger('shop.orders').info('next')\n"
     )
-    finish(program, OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http)
+    finish(program, 150, **environ_of(otlp_receiver))
     [log] = otlp_receiver.logs
     assert log.item.body.string_value == "next"
     assert "secret_of_its_own" not in log.attributes
@@ -197,11 +203,7 @@ def test_what_logging_refuses_is_not_taken_for_what_comes_next(
 
 def test_output_that_is_captured_is_not_sent_a_second_time(otlp_receiver: OTLPReceiver) -> None:
     program = ALONE + "log.info('paid'); print('printed')"
-    finish(
-        program,
-        OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http,
-        OTELBRIDGE_CAPTURE_OUTPUT="true",
-    )
+    finish(program, 150, **environ_of(otlp_receiver), OTELBRIDGE_CAPTURE_OUTPUT="true")
     messages = [log.item.body.string_value for log in otlp_receiver.logs]
     assert sorted(messages) == ["paid", "printed"]
 

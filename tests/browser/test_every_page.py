@@ -111,12 +111,14 @@ def filled(bridge: RunningBridge) -> RunningBridge:
         ),
     )  # fmt: skip
     bridge.bridge.alarms.change(
-        lambda kept: kept.with_destination(
-            KeptDestination(name=f"log {long}", kind="file", values={"path": "a.log"})
+        lambda kept: (
+            kept.with_destination(
+                KeptDestination(name=f"log {long}", kind="file", values={"path": "a.log"})
+            )
+            .with_alarm(KeptAlarm(name=f"errors {long}", table={"when": "error"}))
+            .with_alarm(KeptAlarm(name="busy", table={"when": "cpu", "above": 9}, paused=True))
+            .with_alarm(KeptAlarm(name="broken", table={"when": "never"}))
         )
-        .with_alarm(KeptAlarm(name=f"errors {long}", table={"when": "error"}))
-        .with_alarm(KeptAlarm(name="busy", table={"when": "cpu", "above": 9}, paused=True))
-        .with_alarm(KeptAlarm(name="broken", table={"when": "never"}))
     )
     return bridge
 

@@ -12,7 +12,16 @@ from tests.web.samples import log
 
 TOKEN = "a-token-of-some-length"
 HTML = {"Accept": "text/html"}
-VIEWS = ["/services", "/logs", "/traces", "/metrics", "/alarms", "/pipeline", "/logs/tail", "/logs/histogram"]
+VIEWS = [
+    "/services",
+    "/logs",
+    "/traces",
+    "/metrics",
+    "/alarms",
+    "/pipeline",
+    "/logs/tail",
+    "/logs/histogram",
+]
 
 
 @pytest.fixture

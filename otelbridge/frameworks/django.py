@@ -213,7 +213,7 @@ def _stream_in(context: Any, response: Any) -> None:
     if not response.streaming or getattr(response, "file_to_stream", None) is not None:
         return
     parts = response.streaming_content
-    if response.is_async:
+    if getattr(response, "is_async", False):
         response.streaming_content = in_context(aiter(parts), context)
     else:
         response.streaming_content = InContext(iter(parts), context)

@@ -149,6 +149,7 @@ def serving(command: list[str], app: Path, folder: Path, **environ: str) -> Iter
                 [str(app), *filter(None, [os.environ.get("PYTHONPATH")])]
             ),
             "PYTHONUNBUFFERED": "1",
+            "PATH": os.pathsep.join([str(BIN), os.environ["PATH"]]),
             **environ,
         }
         program = BIN / command[0]

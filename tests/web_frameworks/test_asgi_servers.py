@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.frameworks.serving import Server, serving, wait_until_up
+from tests.web_frameworks.serving import Server, serving, wait_until_up
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
@@ -183,21 +183,23 @@ def test_workers_send_every_request_once(command: list[str], tmp_path: Path) -> 
         assert resource["service.name"] == "asgi_shops"
 
 
-@pytest.mark.parametrize("server_name", ["uvicorn", "gunicorn"])
+@pytest.mark.parametrize(
+    ("server_name", "kind"), [("uvicorn", "starlette"), ("gunicorn", "fastapi")]
+)
 def test_an_error_in_the_start_is_reported_once_and_ends_the_server(
-    server_name: str, tmp_path: Path
+    server_name: str, kind: str, tmp_path: Path
 ) -> None:
     command = {
         "uvicorn": ["uvicorn", "--port={port}"],
         "gunicorn": [*GUNICORN[:2], "--no-control-socket", "--worker-class=asgi"],
     }[server_name]
-    run = ["otelbridge", "run", *command, "asgi_shops:starlette_app"]
+    run = ["otelbridge", "run", *command, f"asgi_shops:{kind}_app"]
     with serving(run, HERE, tmp_path, SHOP_LIFESPAN="fails") as server:
         assert server.process.wait(90) == 3
         [error] = server.logs("exception.type: * or message: Traceback")
         record = error.record
         assert record.body == "Exception in the app's startup"
-        assert (record.scope.name, record.severity_text) == ("starlette", "CRITICAL")
+        assert (record.scope.name, record.severity_text) == (kind, "CRITICAL")
         assert record.attributes["exception.type"] == "ConnectionError"
         assert len(server.logs('message: "the shop opens"')) == 1
         assert "no database" in server.printed

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from programs import environment
 
-TWINS = Path(__file__).parent / "web_twins.py"
+TWINS = Path(__file__).parent / "twins.py"
 
 
 @pytest.mark.parametrize("framework", ["fastapi", "starlette", "django"])

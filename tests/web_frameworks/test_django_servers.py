@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.frameworks.serving import Server, serving, wait_until_up
+from tests.web_frameworks.serving import Server, serving, wait_until_up
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 

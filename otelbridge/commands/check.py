@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from otelbridge.commands.options import settings_options
 from otelbridge.settings import read_settings
+
+_VERBS: Final = {"send": "sent", "find": "found"}  # the others are told by their names
+_NOTES: Final = ("refused", "kept", "counted")
 
 
 @click.command(
@@ -35,8 +38,9 @@ def command(patience: float, as_json: bool, **given: Any) -> int:
     """Send one marked record through every configured sink and look for it where it ends.
 
     What otlp and udp send is looked for in the bridge and, if its address is given, in
-    Elasticsearch. Says how far each record came, and what Elasticsearch refused of other records
-    lately; exit code 1 if a record did not arrive.
+    Elasticsearch. Says how far each record came; what Elasticsearch refused lately of other
+    records, what waits on this machine's disk, and what programs have told the bridge became of
+    theirs. Exit code 1 if a record did not arrive.
     """
     from otelbridge.commands.hops import follow
 
@@ -51,8 +55,8 @@ def command(patience: float, as_json: bool, **given: Any) -> int:
             click.echo(json.dumps(asdict(hop)))
             continue
         mark = click.style("ok  ", fg="green") if hop.ok else click.style("FAIL", fg="red")
-        if hop.hop == "refused":
+        if hop.hop in _NOTES:
             mark = click.style("note", fg="yellow")
-        verb = {"send": "sent ", "find": "found", "kept": "kept ", "refused": "refused"}[hop.hop]
-        click.echo(f"{mark}  {hop.sink:<13}  {verb}  {hop.detail}  ({hop.seconds:.1f} s)")
+        verb = _VERBS.get(hop.hop, hop.hop)
+        click.echo(f"{mark}  {hop.sink:<13}  {verb:<7}  {hop.detail}  ({hop.seconds:.1f} s)")
     return 0 if arrived else 1

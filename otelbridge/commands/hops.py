@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from otelbridge.commands.ask import BridgeClient
+from otelbridge.commands.counted import find_counted
 from otelbridge.commands.kept import find_kept
 from otelbridge.elasticsearch.client import ElasticsearchError, check_server, explain, make_client
 from otelbridge.elasticsearch.names import data_stream, refused
@@ -38,8 +39,8 @@ class Hop:
     Attributes:
         sink: which sink it went by.
         hop: ``send``, ``find`` for reading it back, ``refused`` for what Elasticsearch did not
-            take lately of anything that was sent, or ``kept`` for what processes of this machine
-            could not send yet.
+            take lately of anything that was sent, ``kept`` for what processes of this machine
+            could not send yet, or ``counted`` for what became of all their records.
         ok: whether it got that far.
         detail: where, and if it did not, why.
         seconds: how long that took.
@@ -107,6 +108,8 @@ def follow(settings: Settings, *, through_elasticsearch: bool, patience: float) 
         yield from _refused(settings)
     if settings.spool_dir is not None:
         yield from _kept(settings.spool_dir)
+    if not {"otlp", "udp"}.isdisjoint(settings.sinks):
+        yield from _counted(settings)
 
 
 def _find(sink: str, mark: str, places: list[Place], patience: float) -> Hop:
@@ -313,6 +316,13 @@ def _refused(settings: Settings) -> Iterator[Hop]:
         f"{newest['document'].get('index')}: {str(newest['error'].get('message'))[:300]}"
     )
     yield Hop("elasticsearch", "refused", True, detail, time.monotonic() - started)
+
+
+def _counted(settings: Settings) -> Iterator[Hop]:
+    """Tell what became of the records of the programs that a bridge has heard of lately."""
+    started = time.monotonic()
+    for sink, detail in find_counted(BridgeClient.of(settings, _ASK_SECONDS)):
+        yield Hop(sink, "counted", True, detail, time.monotonic() - started)
 
 
 def _file(settings: Settings) -> Place:

@@ -15,13 +15,6 @@ otelbridge.instrument(app, request_log=False)
 log = logging.getLogger("shop")
 
 @app.before_request
-def environ_of(receiver: OTLPReceiver) -> dict[str, str]:
-    return {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http,
-        "OTELBRIDGE_SHUTDOWN_TIMEOUT": "60s",  # on a busy machine
-    }
-
-
 def who():
     if "user" in request.args:
         otelbridge.bind_fields(user=request.args["user"])
@@ -90,6 +83,13 @@ client = TestClient(app, raise_server_exceptions=False)
 for path in ("/?user=alice", "/", "/thread?user=bob", "/thread", "/fail?user=eve"):
     client.get(path)
 """
+
+
+def environ_of(receiver: OTLPReceiver) -> dict[str, str]:
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http,
+        "OTELBRIDGE_SHUTDOWN_TIMEOUT": "60s",  # on a busy machine
+    }
 
 
 def logged(receiver: OTLPReceiver) -> list[tuple]:

@@ -18,13 +18,6 @@ logger.add(otelbridge.loguru_sink, level="TRACE")
 """
 SPEAK = """
 logger.level("NOTICE", no=23)
-def environ_of(receiver: OTLPReceiver) -> dict[str, str]:
-    return {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http,
-        "OTELBRIDGE_SHUTDOWN_TIMEOUT": "60s",  # on a busy machine
-    }
-
-
 def place():
     logger.bind(user="alice", name="tea", password="hunter2").info("paid {}", 3)  # line PAID
     logger.trace("traced")
@@ -64,6 +57,13 @@ logger.remove()
 logger.add(Propagate(), format="{message}")
 logger.warning("low")
 """
+
+
+def environ_of(receiver: OTLPReceiver) -> dict[str, str]:
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http,
+        "OTELBRIDGE_SHUTDOWN_TIMEOUT": "60s",  # on a busy machine
+    }
 
 
 def test_each_message_arrives_once_with_what_is_bound_and_prints_what_it_prints(

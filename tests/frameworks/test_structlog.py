@@ -48,13 +48,6 @@ structlog.configure(
 log = structlog.get_logger("shop.orders").bind(user="alice")
 """
 SPEAK = """
-def environ_of(receiver: OTLPReceiver) -> dict[str, str]:
-    return {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http,
-        "OTELBRIDGE_SHUTDOWN_TIMEOUT": "60s",  # on a busy machine
-    }
-
-
 def place():
     log.info("paid", name="tea", amount=3, password="hunter2")  # line PAID
     log.debug("detail")
@@ -70,6 +63,13 @@ def place():
 place()
 """
 KINDS = ["JSON in a message", "ProcessorFormatter", "keywords of logging"]
+
+
+def environ_of(receiver: OTLPReceiver) -> dict[str, str]:
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http,
+        "OTELBRIDGE_SHUTDOWN_TIMEOUT": "60s",  # on a busy machine
+    }
 
 
 def program_of(kind: str) -> str:

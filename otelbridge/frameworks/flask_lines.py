@@ -21,16 +21,11 @@ class RequestState:
 
     __slots__ = ("answered", "fields", "started")
 
-    def __init__(self, request: flask.Request) -> None:
+    def __init__(self) -> None:
         """Start the clock."""
         self.started = perf_counter()
         self.answered = False
-        self.fields: dict[str, Any] = {
-            "http.request.method": request.method,
-            "url.full": request_address(request),
-        }
-        if request.url_rule is not None:
-            self.fields["http.route"] = request.url_rule.rule
+        self.fields: dict[str, Any] = {}
 
 
 class RequestLines:
@@ -55,9 +50,10 @@ class RequestLines:
 
     def begin(self, request: flask.Request) -> None:
         """Write what is asked for."""
-        state = request.environ[_STATE] = RequestState(request)
+        state = request.environ[_STATE] = RequestState()
         if self._written:
-            self._write("Request %s %s", (request.method, state.fields["url.full"]), state.fields)
+            state.fields = fields = _asked(request)
+            self._write("Request %s %s", (request.method, fields["url.full"]), fields)
 
     def answered(self) -> bool:
         """Tell whether no line is left to be written for the current request."""
@@ -105,6 +101,13 @@ class RequestLines:
             logger.handle(_line(logger, message, values, fields))
         elif logger.disabled and self._report and logger.getEffectiveLevel() <= logging.INFO:
             self._report(_line(logger, message, values, fields))
+
+
+def _asked(request: flask.Request) -> dict[str, Any]:
+    fields = {"http.request.method": request.method, "url.full": request_address(request)}
+    if request.url_rule is not None:
+        fields["http.route"] = request.url_rule.rule
+    return fields
 
 
 def _line(

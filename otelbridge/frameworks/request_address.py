@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 import flask
+from werkzeug.sansio.utils import get_host
 from werkzeug.urls import uri_to_iri
 
 from otelbridge.frameworks.urls import redact_query, redact_url
@@ -31,10 +32,10 @@ def request_address(request: flask.Request) -> str:
         or not _PLAIN_QUERY.fullmatch(query)
     ):
         return _any_address(request)
-    try:
-        origin = _origin(request.scheme, request.host)
-    except Exception:
-        return _any_address(request)
+    host = environ.get("HTTP_HOST")
+    origin = None
+    if host and not request.trusted_hosts:
+        origin = _origin(environ.get("wsgi.url_scheme", "http"), host)
     if origin is None:
         return _any_address(request)
     return f"{origin}{path.lstrip('/')}{'?' + redact_query(query) if query else ''}"
@@ -43,7 +44,11 @@ def request_address(request: flask.Request) -> str:
 @lru_cache(maxsize=256)
 def _origin(scheme: str, host: str) -> str | None:
     """Return what an address begins with; ``None`` if it is not of the usual kind."""
-    return redact_url(uri_to_iri(f"{scheme}://{host}/")) if host else None
+    try:
+        known = get_host(scheme, host)
+        return redact_url(uri_to_iri(f"{scheme}://{known}/")) if known else None
+    except ValueError:
+        return None
 
 
 def _any_address(request: flask.Request) -> str:

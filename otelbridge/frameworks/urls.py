@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 _USER_INFO: Final = re.compile(r"(?<=://)[^/?#@\s]+@")
+_PARAMETER: Final = re.compile(r"([^=&;]+)=([^&;]*)")
 _PARAMETER_IN_TEXT: Final = re.compile(r"""(?<=[?&;])([^=&;\s"'<>]+)=([^&;\s"'<>]+)""")
 
 # Loggers of servers whose lines hold the request's address as the client sent it.
@@ -24,8 +25,11 @@ def redact_query(query: str) -> str:
     """Write ``***`` for the value of every secret in a query string (without its ``?``)."""
     if "=" not in query:
         return query
-    return re.sub(
-        r"([^=&;]+)=([^&;]*)",
+    # Looked at before they are written anew: hardly ever is one of them secret.
+    parameters = query.replace(";", "&").split("&")
+    if not any(is_secret(each.lstrip("=").partition("=")[0]) for each in parameters):
+        return query
+    return _PARAMETER.sub(
         lambda found: f"{found[1]}={MASK}" if found[2] and is_secret(found[1]) else found[0],
         query,
     )

@@ -109,19 +109,26 @@ class RequestAttributes:
         method = self.method(given)
         if given != method and given.strip() != method:
             _put(attributes, "http.request.method_original", given.strip())
-        _put(attributes, "http.request.method", method)
-        _put(attributes, "url.scheme", get("wsgi.url_scheme"))
-        _put(attributes, "server.address", get("HTTP_HOST"))
-        _put(attributes, "server.port", port_number(get("SERVER_PORT")))
+        if method:
+            attributes["http.request.method"] = method
+        if value := get("wsgi.url_scheme"):
+            attributes["url.scheme"] = value
+        if value := get("HTTP_HOST"):
+            attributes["server.address"] = value
+        if value := port_number(get("SERVER_PORT")):
+            attributes["server.port"] = value
         if _target(environ):
-            _put(attributes, "url.path", get("PATH_INFO"))
-            query = get("QUERY_STRING")
-            if query:
-                attributes["url.query"] = redact_query(query)
-        _put(attributes, "client.address", get("REMOTE_HOST") or get("REMOTE_ADDR"))
-        _put(attributes, "client.port", port_number(get("REMOTE_PORT")))
+            if value := get("PATH_INFO"):
+                attributes["url.path"] = value
+            if value := get("QUERY_STRING"):
+                attributes["url.query"] = redact_query(value)
+        if value := get("REMOTE_HOST") or get("REMOTE_ADDR"):
+            attributes["client.address"] = value
+        if value := port_number(get("REMOTE_PORT")):
+            attributes["client.port"] = value
         _put_user_agent(attributes, "user_agent.original", get("HTTP_USER_AGENT"))
-        _put(attributes, "network.protocol.version", protocol_version(environ))
+        if value := protocol_version(environ):
+            attributes["network.protocol.version"] = value
         return attributes
 
     def _before_stable(self, environ: dict[str, Any]) -> dict[str, Any]:

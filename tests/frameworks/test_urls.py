@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from urllib.parse import quote
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otelbridge.frameworks.urls import redact_access_record, redact_query, redact_url
+from otelbridge.records.redaction import is_secret
 
 
 @pytest.mark.parametrize(
@@ -84,3 +86,21 @@ def test_a_servers_access_line_is_redacted_in_a_copy() -> None:
 )
 def test_other_records_are_left_as_they_are(record: logging.LogRecord) -> None:
     assert redact_access_record(record) is record
+
+
+@given(st.text("ab=&;%5token_ +", max_size=30))
+def test_a_query_is_redacted_parameter_by_parameter(query: str) -> None:
+    """However it is looked at before: each `name=value` by itself."""
+    expected = re.sub(
+        r"([^=&;]+)=([^&;]*)",
+        lambda found: f"{found[1]}=***" if found[2] and is_secret(found[1]) else found[0],
+        query,
+    )
+    assert redact_query(query) == expected
+
+
+@pytest.mark.parametrize(
+    "query", ["=token=s", "a;token=s", "==token=s;b", "a=b=token", "%74oken=s"]
+)
+def test_a_name_is_found_wherever_it_begins(query: str) -> None:
+    assert ("***" in redact_query(query)) is ("=s" in query)

@@ -40,6 +40,19 @@ _UNUSABLE: Final = 422
 
 # --- rules ---------------------------------------------------------------------------------------
 
+# What a new one is called until somebody calls it otherwise.
+_NAMES: Final[Mapping[str, str]] = {
+    "error": "errors",
+    "new-error": "new errors",
+    "error-rate": "failing requests",
+    "log": "log records",
+    "silent": "silence",
+    "crashed": "crashes",
+    "cpu": "processor time",
+    "memory": "memory",
+    "latency": "slow answers",
+}
+
 
 async def new_alarm(request: Request) -> Response:
     """Answer the choice of what to watch, or the form for it."""
@@ -47,7 +60,7 @@ async def new_alarm(request: Request) -> Response:
     if when not in KINDS:
         return _choice(request, "alarm", {name: kind.says for name, kind in KINDS.items()})
     service = request.query_params.get("service", "")
-    name = f"{service}: {KINDS[when].says}" if service else KINDS[when].says
+    name = f"{service}: {_NAMES[when]}" if service else _NAMES[when]
     values = {"name": _free(name, _duty(request)), "services": [service] if service else []}
     return await _alarm_page(request, when, values)
 

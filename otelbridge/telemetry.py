@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from otelbridge.delivery.counters import Snapshot
     from otelbridge.errors.report import Errors
     from otelbridge.errors.watch import Watch
+    from otelbridge.frameworks.celery import Ended
     from otelbridge.frameworks.wiring import Wiring
     from otelbridge.pipeline import Pipeline
     from otelbridge.process_metrics import ProcessMetrics
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 # What the messages to people get at the end where nothing of the time allowed is left.
 _CLOSE_SECONDS: Final = 0.1
+# Of the time for the end, what a process gets whose place another is to take: the pool works with
+# one less meanwhile. What it leaves in the spool is sent by the others.
+_RECYCLED_SHARE: Final = 0.2
 _lock = threading.RLock()
 _handle: Instrumentation | None = None
 
@@ -404,12 +408,13 @@ class Instrumentation:
         celery.watch_worker(self._end_pool_process)
         self._capture.also_rewrite(celery.complete_record)
 
-    def _end_pool_process(self, code: int, signal_number: int | None) -> None:
+    def _end_pool_process(self, ended: Ended) -> None:
         if self._watch is not None:
-            self._watch.pool_process_ended(code, signal_number)
-        if signal_number is not None:
+            self._watch.pool_process_ended(ended.code, ended.signal)
+        if ended.signal is not None:
             self._keep()  # who sends the signal may not wait for what is on its way
-        self.shutdown()
+        share = _RECYCLED_SHARE if ended.recycled and self.settings.spool_dir is not None else 1.0
+        self.shutdown(share * self.settings.shutdown_timeout)
 
     def _watch_gevent(self) -> None:
         events = importlib.import_module("gevent.events")

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from celery import signals  # type: ignore[import-untyped]
 from celery._state import get_current_task  # type: ignore[import-untyped]
@@ -54,19 +54,31 @@ _FIELDS: Final = {
 _RECYCLED: Final = 0x9B
 
 
-def watch_worker(ended: Callable[[int, int | None], object]) -> None:
+class Ended(NamedTuple):
+    """How a process of a worker's pool ends.
+
+    Attributes:
+        code: its exit code; 0 if it is recycled.
+        signal: the number of the signal that ends it, if one does.
+        recycled: whether another one takes its place.
+    """
+
+    code: int
+    signal: int | None
+    recycled: bool
+
+
+def watch_worker(ended: Callable[[Ended], object]) -> None:
     """Have each process of a worker's pool end its telemetry; for when Celery is imported.
 
     Args:
-        ended: is called in such a process with its exit code, 0 for one that is recycled, and the
-            number of the signal that ends it, if one does.
+        ended: is called in such a process.
     """
 
     def process_ended(exitcode: int = 0, **_: Any) -> None:
-        if exitcode < 0:
-            ended(exitcode & 0xFF, 256 + exitcode)
-        else:
-            ended(0 if exitcode == _RECYCLED else exitcode, None)
+        recycled = exitcode == _RECYCLED
+        signal = 256 + exitcode if exitcode < 0 else None
+        ended(Ended(0 if recycled else exitcode & 0xFF, signal, recycled))
 
     signals.worker_process_shutdown.connect(process_ended, weak=False)
     signals.celeryd_after_setup.connect(_quieten_main_process, weak=False)

@@ -22,6 +22,7 @@ from opentelemetry.instrumentation.propagators import (
     TraceResponsePropagator,
     set_global_response_propagator,
 )
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -437,6 +438,72 @@ def test_an_app_that_is_complete_is_instrumented_like_a_new_one(mode: str, clock
     first = as_ours(observe(upstream, asks, clock))
     late = observe(own, asks, clock, late=True)
     assert late == first
+
+
+@pytest.mark.parametrize(
+    ("differ", "name"),
+    [
+        (masked, "secrets in a query"),
+        (told_of_exceptions, "the end by no exception"),
+        (without_its_own_frame, "an unhandled exception"),
+        (in_the_requests_trace, "a stream"),
+    ],
+)
+def test_the_two_differ_as_is_said(
+    differ: Callable[[Observed], None],
+    name: str,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_mode("http", monkeypatch)
+    oracle = observe(upstream, [CASES[name]], clock)
+    expected = copy.deepcopy(oracle)
+    differ(expected)
+    assert expected != oracle
+
+
+def test_a_host_that_is_not_trusted_is_refused_and_not_a_servers_error(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_mode("http", monkeypatch)
+    options: dict[str, Any] = {"config": {"TRUSTED_HOSTS": ["elsewhere.example"]}}
+    oracle = observe(upstream, [get()], clock, **options)
+    mine = observe(own, [get()], clock, **options)
+    assert oracle.answers == ["SecurityError: 400 Bad Request: Host 'shop.example' is not trusted."]
+    assert mine.answers[0][0] == "400 BAD REQUEST"
+    [span] = mine.spans
+    assert span["attributes"]["http.response.status_code"] == 400
+
+
+def test_what_a_span_processor_changes_at_the_start_stays_changed(mode: str, clock: Clock) -> None:
+    class Silent(SpanProcessor):
+        """Hides who asks."""
+
+        def on_start(self, span: Any, parent_context: Any = None) -> None:
+            for name in {"client.address", "net.peer.ip"} & span.attributes.keys():
+                span.set_attribute(name, "hidden")
+
+    def add(app: flask.Flask) -> None:
+        app.extensions["tracers"].add_span_processor(Silent())
+
+    oracle, mine = (observe(way, [get()], clock, prepare=add) for way in (upstream, own))
+    assert "10.0.0.7" in oracle.spans[0]["attributes"].values()
+    assert "10.0.0.7" not in mine.spans[0]["attributes"].values()
+    assert "hidden" in mine.spans[0]["attributes"].values()
+
+
+def test_a_middleware_that_hands_on_a_copy_of_the_request_keeps_its_exemplar(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_mode("http", monkeypatch)
+
+    def copied(app: Any) -> Any:
+        return lambda environ, start: app({**environ}, start)
+
+    mine = observe(own, [get()], clock, inside=copied)
+    [point] = mine.metrics["http.server.request.duration"]["points"]
+    [exemplar] = point["exemplars"]
+    assert f"{exemplar[1]:x}/{exemplar[2]:x}" == mine.spans[0]["ids"]
 
 
 # --- requests nobody thought of -------------------------------------------------------------------

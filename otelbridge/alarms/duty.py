@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,10 +20,11 @@ from otelbridge.alarms.rules import Rules
 from otelbridge.alarms.states import State
 from otelbridge.alarms.watch import Watch
 from otelbridge.bridge_state import StateFile
-from otelbridge.channels.channel import Receipt
+from otelbridge.channels.channel import ChannelError, Receipt
 from otelbridge.channels.courier import Courier, deliver_now
 from otelbridge.channels.definition import KINDS as CHANNELS
 from otelbridge.channels.delivery_log import DeliveryLog
+from otelbridge.channels.destination import Destination
 from otelbridge.channels.file_outbox import FileOutbox
 from otelbridge.channels.message import Message
 from otelbridge.channels.outbox import Delivery
@@ -178,10 +180,30 @@ class Duty:
         """
         for one in self._listing.destinations:
             if one.name == name and one.what is not None:
-                title = "a message to try this destination"
-                return deliver_now(one.what, Message(title=title, text="It arrived."))
+                return self._try(one.what)
         known = ", ".join(one.name for one in self._listing.destinations) or "none"
         raise ValueError(f"there is no destination {name!r}; known: {known}")
+
+    def _try(self, destination: Destination) -> Receipt:
+        message = Message(title="a message to try this destination", text="It arrived.")
+        delivery = Delivery(
+            destination=destination.name, message=message, created=time.time(), attempts=1
+        )
+        try:
+            receipt = deliver_now(destination, message)
+        except ChannelError as error:
+            delivery.state, delivery.reason = "failed", str(error)
+            raise
+        else:
+            delivery.state, delivery.reply = "sent", receipt.reply
+            return receipt
+        finally:
+            delivery.changed = time.time()
+            try:
+                self.log.add(delivery)
+            except OSError as error:
+                # Whether it arrived is what is asked for; that it could not be noted is not.
+                _logger.warning("the log of messages: %s", error.strerror or error)
 
     async def _look_on(self) -> None:
         while True:

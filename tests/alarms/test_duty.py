@@ -214,6 +214,11 @@ def test_a_destination_can_be_tried(file, store, hook, tmp_path):
         with pytest.raises(ValueError, match="no destination 'x'; known: hook"):
             running.duty.try_destination("x")
 
+        assert [(one["state"], one["reason"] or one["reply"]) for one in running.duty.sent()] == [
+            ("failed", "gone for good (HTTP 410)"),
+            ("sent", "HTTP 200"),
+        ]
+
 
 def test_a_file_that_cannot_be_used_is_said_at_the_start(file, store, tmp_path):
     duty = Duty(tmp_path / "none.toml", store, tmp_path / "state")

@@ -20,6 +20,7 @@ ROOT, CALL, SERVE = (bytes([number] * 8) for number in (1, 2, 3))
 
 PAGES = [
     "/services",
+    "/projects",
     "/errors",
     "/errors/type%3Apayments.CardError",
     "/logs",

@@ -19,6 +19,6 @@ def loggerflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "loggerflow==0.0.6"],
         check=True,
-        timeout=280,
+        timeout=500,
     )
     return python

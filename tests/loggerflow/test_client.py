@@ -14,7 +14,8 @@ import pytest
 
 from tests.web.running import RunningBridge, run_bridge
 
-pytestmark = pytest.mark.servers
+# The installation is part of the first test's time.
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
 # As its README has it, but for the address and a shorter heartbeat.
 PROGRAM = """

@@ -22,7 +22,12 @@ def main() -> int:
     print(machine())
     table = Table()
     startup.measure(table, 15 if given.full else 5)
-    request.measure(table, rounds=5 if given.full else 2, requests=3000 if given.full else 1000)
+    request.measure(
+        table,
+        rounds=5 if given.full else 2,
+        requests=3000 if given.full else 1000,
+        with_peers=given.full,
+    )
     bridge.measure(table, bridge.PARTS, seconds, records)
     if (lacking := elasticsearch.missing()) is None:
         elasticsearch.measure(

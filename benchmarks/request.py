@@ -4,6 +4,8 @@ One route that writes two log records with three extras each. The app is called 
 calls it, at a steady rate; the sink that counts is a process of its own. What is compared is the
 processor time of the app's whole process, exporter threads and the final delivery included, and
 how much of what was written arrived. Every round runs every set-up in a fresh process, in turn.
+
+``--peers`` adds what others make, each in an environment of its own below ``.venvs/peers``.
 """
 
 from __future__ import annotations
@@ -14,114 +16,31 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.peers import PEERS
+from benchmarks.request_app import WARM_UP
+from benchmarks.setups import SETUPS
 from benchmarks.table import Table, machine
 
-LOGS_PER_REQUEST = {"ours": 4}  # its Request and Response records come on top of the app's two
-TRACED = ("stock", "ours", "ours, no request log")
-
-
-def run_app(setup: str, endpoint: str, requests: int, rate: float) -> None:
-    """The measured process: serve ``requests`` at ``rate`` a second, and print what it took."""
-    import io
-    import logging
-
-    from flask import Flask
-
-    from benchmarks.setups import SETUPS
-
-    app = Flask("bench")
-    logger = logging.getLogger("shop.orders")
-
-    @app.get("/orders/<order_id>")
-    def order(order_id: str) -> dict[str, str]:
-        logger.info(
-            "Order %s accepted", order_id, extra={"user": "alice", "status": "success", "code": 200}
-        )
-        logger.warning(
-            "Stock of order %s is low", order_id, extra={"user": "alice", "items": 3, "left": 0.5}
-        )
-        return {"order": order_id}
-
-    with tempfile.TemporaryDirectory() as folder:
-        running = SETUPS[setup](app, endpoint, folder)
-
-        def start_response(*_: object) -> object:
-            return lambda _: None
-
-        def call(number: int) -> None:
-            environ = {
-                "REQUEST_METHOD": "GET",
-                "SCRIPT_NAME": "",
-                "PATH_INFO": f"/orders/{number}",
-                "QUERY_STRING": "verbose=1",
-                "SERVER_NAME": "127.0.0.1",
-                "SERVER_PORT": "8000",
-                "SERVER_PROTOCOL": "HTTP/1.1",
-                "REMOTE_ADDR": "10.0.0.7",
-                "HTTP_HOST": "shop.example:8000",
-                "HTTP_USER_AGENT": "benchmark/1.0",
-                "HTTP_ACCEPT": "*/*",
-                "wsgi.version": (1, 0),
-                "wsgi.url_scheme": "http",
-                "wsgi.input": io.BytesIO(),
-                "wsgi.errors": sys.stderr,
-                "wsgi.multithread": True,
-                "wsgi.multiprocess": True,
-                "wsgi.run_once": False,
-            }
-            answer = app(environ, start_response)
-            for _ in answer:
-                pass
-            close = getattr(answer, "close", None)
-            if close:
-                close()
-
-        for number in range(200):
-            call(number)
-        # The first delivery loads what delivers; that is the start's cost, not a request's.
-        running.flush()
-        latencies = []
-        cpu, begin = time.process_time(), time.perf_counter()
-        for number in range(requests):
-            wait = begin + number / rate - time.perf_counter()
-            if wait > 0:
-                time.sleep(wait)
-            before = time.perf_counter()
-            call(number)
-            latencies.append(time.perf_counter() - before)
-        running.finish()
-        cpu = time.process_time() - cpu
-    latencies.sort()
-    print(
-        json.dumps(
-            {
-                "cpu": cpu / requests,
-                "p50": latencies[requests // 2],
-                "p99": latencies[requests * 99 // 100],
-            }
-        ),
-        flush=True,
-    )
-    os._exit(0)
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = ROOT / ".venvs" / "peers"
+# Items for each request: its span, the app's two log records, and the two that ours adds.
+DELIVERED = {"stock": 3, "ours": 5, "ours, no request log": 3}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One process's result: seconds a request, and the records the sink counted."""
+    """One process's result: seconds a request, and the items the sink counted."""
 
     cpu: float
     p50: float
     p99: float
-    logs: int
-    spans: int
+    delivered: int
 
 
 @contextmanager
@@ -142,61 +61,116 @@ def counting_sink() -> Iterator[str]:
         process.wait(10)
 
 
-def one_run(setup: str, endpoint: str, requests: int, rate: float) -> Cost:
+@dataclass(frozen=True)
+class Runner:
+    """How a set-up's app is run.
+
+    Attributes:
+        command: the beginning of its command line.
+        delivered: how many items the sink is to count for each request.
+        besides: how many more for each process.
+    """
+
+    command: list[str]
+    delivered: int
+    besides: int = 0
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+def runners(with_peers: bool) -> dict[str, Runner]:
+    """All set-ups; the peers' environments are made where they are not there yet."""
+    found = {
+        # A process of ours also tells of its start and of its end.
+        name: Runner([sys.executable], DELIVERED.get(name, 0), 2 * name.startswith("ours"))
+        for name in SETUPS
+    }
+    if with_peers:
+        for name, peer in PEERS.items():
+            folder = ENVIRONMENTS / name.lower().replace(" ", "-")
+            programs = peer.environment(folder.resolve())
+            found[name] = Runner(peer.command(programs), peer.delivered, environ=peer.environ)
+    return found
+
+
+def one_run(setup: str, runner: Runner, endpoint: str, requests: int, rate: float) -> Cost:
     """Run one set-up once."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "OTELBRIDGE_"))}
+    environ |= {"PYTHONPATH": str(ROOT), "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **runner.environ}
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "benchmarks.request", "--app", setup),
-            *("--endpoint", endpoint, "--requests", str(requests), "--rate", str(rate)),
+            *runner.command,
+            *("-m", "benchmarks.request_app", setup, endpoint),
+            *("--requests", str(requests), "--rate", str(rate)),
         ],
         env=environ,
         capture_output=True,
         text=True,
         timeout=120 + requests / rate,
-        cwd=Path(__file__).parents[1],
+        cwd=ROOT,
     )
     if done.returncode:
         raise RuntimeError(f"{setup}: {done.stderr[-2000:]}")
     with urllib.request.urlopen(f"{endpoint}/counts") as answer:
         counts = json.load(answer)
     measured = json.loads(done.stdout.splitlines()[-1])
-    return Cost(**measured, logs=counts.get("logs", 0), spans=counts.get("spans", 0))
+    return Cost(**measured, delivered=counts.get("logs", 0) + counts.get("spans", 0))
 
 
-def measure(table: Table, rounds: int = 5, requests: int = 3000, rate: float = 500.0) -> None:
+def measure(
+    table: Table,
+    rounds: int = 5,
+    requests: int = 3000,
+    rate: float = 500.0,
+    *,
+    with_peers: bool = False,
+) -> None:
     """Add one row a set-up to a table."""
-    from benchmarks.setups import SETUPS
-
-    costs: dict[str, list[Cost]] = {name: [] for name in SETUPS}
+    ways = runners(with_peers)
+    costs: dict[str, list[Cost]] = {name: [] for name in ways}
     with counting_sink() as endpoint:
         for round_ in range(rounds):
-            names = list(SETUPS)
+            names = list(ways)
             # Another order every round: no set-up always runs after the same neighbour.
             for name in names[round_ % len(names) :] + names[: round_ % len(names)]:
-                costs[name].append(one_run(name, endpoint, requests, rate))
-    bare = statistics.median(cost.cpu for cost in costs["bare"])
-    stock = statistics.median(cost.cpu for cost in costs["stock"]) - bare
+                costs[name].append(one_run(name, ways[name], endpoint, requests, rate))
+            print(f"    round {round_ + 1} of {rounds}", flush=True)
     for name, runs in costs.items():
-        cpu = sorted(cost.cpu for cost in runs)
-        added = statistics.median(cpu) - bare
-        text = (
-            f"{statistics.median(cpu) * 1e6:.0f} us of CPU ({cpu[0] * 1e6:.0f} to"
-            f" {cpu[-1] * 1e6:.0f}), {statistics.median(cpu) / bare:.1f} times bare;"
-            f" p50 {statistics.median(c.p50 for c in runs) * 1e6:.0f} us,"
-            f" p99 {statistics.median(c.p99 for c in runs) * 1e6:.0f} us"
+        table.add(f"a Flask request, {name}", "", _told(name, runs, costs, ways[name], requests))
+
+
+def _told(
+    name: str, runs: list[Cost], costs: dict[str, list[Cost]], way: Runner, requests: int
+) -> str:
+    def added(which: str) -> list[float]:
+        return [one.cpu - bare.cpu for one, bare in zip(costs[which], costs["bare"], strict=True)]
+
+    def against_bare(value: Callable[[Cost], float]) -> list[float]:
+        return [value(one) / value(bare) for one, bare in zip(runs, costs["bare"], strict=True)]
+
+    text = f"{statistics.median(cost.cpu for cost in runs) * 1e6:.0f} us of CPU"
+    if name != "bare":
+        text += (
+            f", {statistics.median(added(name)) * 1e6:+.0f};"
+            f" {spread(against_bare(lambda cost: cost.cpu))} times bare;"
+            f" p99 {spread(against_bare(lambda cost: cost.p99))} times bare's"
         )
-        if name in TRACED:
-            # The 200 requests that warm up are delivered as well.
-            written = (requests + 200) * rounds
-            logs = written * LOGS_PER_REQUEST.get(name, 2)
-            text += (
-                f"; {sum(c.logs for c in runs):,} of {logs:,} logs and"
-                f" {sum(c.spans for c in runs):,} of {written:,} spans delivered"
-            )
-        if name.startswith("ours"):
-            text += f"; adds {added / stock:.2f} times what stock adds"
-        table.add(f"a Flask request, {name}", "", text)
+    if name not in {"bare", "stock"}:
+        shares = [one / stock for one, stock in zip(added(name), added("stock"), strict=True)]
+        text += f"; adds {spread(shares, 2)} times what stock adds"
+    if way.delivered:
+        # The 200 requests that warm up are delivered as well.
+        written = ((requests + WARM_UP) * way.delivered + way.besides) * len(runs)
+        got = sum(cost.delivered for cost in runs)
+        text += f"; {got:,} of {written:,} items delivered"
+    return text
+
+
+def spread(values: list[float], digits: int = 1) -> str:
+    """The median, the least and the most."""
+    return (
+        f"{statistics.median(values):.{digits}f}"
+        f" ({min(values):.{digits}f} to {max(values):.{digits}f})"
+    )
 
 
 def main() -> None:
@@ -204,14 +178,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=3000)
     parser.add_argument("--rate", type=float, default=500.0)
-    parser.add_argument("--app", help=argparse.SUPPRESS)
-    parser.add_argument("--endpoint", help=argparse.SUPPRESS)
+    parser.add_argument("--peers", action="store_true", help="also those of others")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table here")
     given = parser.parse_args()
-    if given.app:
-        run_app(given.app, given.endpoint, given.requests, given.rate)
-        return
     print(machine())
-    measure(Table(), given.rounds, given.requests, given.rate)
+    table = Table()
+    measure(table, given.rounds, given.requests, given.rate, with_peers=given.peers)
+    if given.json:
+        given.json.write_text(table.json())
 
 
 if __name__ == "__main__":

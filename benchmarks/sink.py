@@ -1,7 +1,8 @@
 """A receiver that only counts: ``python -m benchmarks.sink``.
 
-Takes OTLP/HTTP protobuf, answers at once, and tells at ``GET /counts`` how much came. It prints its
-port and ends when its standard input is closed.
+Takes OTLP/HTTP protobuf, and what the agents of Elastic APM and Sentry send; answers at once, and
+tells at ``GET /counts`` how much came since it was asked last. It prints its port and ends when its
+standard input is closed.
 """
 
 from __future__ import annotations
@@ -20,18 +21,38 @@ _counts: Counter[str] = Counter()
 _lock = threading.Lock()
 
 
-def _records(path: str, body: bytes) -> tuple[str, int]:
+def _records(path: str, body: bytes) -> dict[str, int]:
     if path == "/v1/logs":
         logs = ExportLogsServiceRequest.FromString(body)
-        return "logs", sum(
-            len(scope.log_records) for group in logs.resource_logs for scope in group.scope_logs
-        )
+        scopes = [scope for group in logs.resource_logs for scope in group.scope_logs]
+        return {"logs": sum(len(scope.log_records) for scope in scopes)}
     if path == "/v1/traces":
         spans = ExportTraceServiceRequest.FromString(body)
-        return "spans", sum(
-            len(scope.spans) for group in spans.resource_spans for scope in group.scope_spans
-        )
-    return "metric requests", 1
+        groups = [scope for group in spans.resource_spans for scope in group.scope_spans]
+        return {"spans": sum(len(scope.spans) for scope in groups)}
+    if path.startswith("/intake/v2/events"):
+        return {"spans": sum(line.startswith(b'{"transaction"') for line in body.splitlines())}
+    if path.endswith("/envelope/"):
+        return _envelope(body)
+    return {"metric requests": 1}
+
+
+def _envelope(body: bytes) -> dict[str, int]:
+    """Count the items of a Sentry envelope: a line of JSON before each payload tells what it is."""
+    counts: Counter[str] = Counter()
+    rest = body.partition(b"\n")[2]
+    while rest:
+        line, _, rest = rest.partition(b"\n")
+        if not line:
+            continue
+        header = json.loads(line)
+        length = header.get("length", rest.find(b"\n"))
+        rest = rest[length + 1 :]
+        if header["type"] == "transaction":
+            counts["spans"] += 1
+        elif header["type"] == "log":
+            counts["logs"] += header["item_count"]
+    return counts
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -42,12 +63,15 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        name, count = _records(self.path, body)
+        found = _records(self.path, body)
         with _lock:
-            _counts[name] += count
+            _counts.update(found)
         self._answer(b"", "application/x-protobuf")
 
     def do_GET(self) -> None:
+        if self.path != "/counts":  # an agent that asks for its settings
+            self._answer(b"{}", "application/json")
+            return
         with _lock:
             content = json.dumps(_counts).encode()
             _counts.clear()

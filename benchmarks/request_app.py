@@ -1,0 +1,120 @@
+"""The app whose requests are measured: ``python -m benchmarks.request_app``.
+
+It has a process of its own and imports nothing but Flask and what the set-up imports, so that a set-up
+may have an environment of its own. Prints what it took as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+
+from flask import Flask
+
+from benchmarks import peers, setups
+
+# Requests before those that are measured.
+WARM_UP = 200
+
+
+def find_setup(name: str) -> setups.Setup:
+    """The way to instrument of a name, ours or a peer's."""
+    return setups.SETUPS.get(name) or peers.PEERS[name].setup
+
+
+def run_app(setup: str, endpoint: str, requests: int, rate: float) -> None:
+    """Serve ``requests`` at ``rate`` a second, and print what it took."""
+    app = Flask("bench")
+    logger = logging.getLogger("shop.orders")
+
+    @app.get("/orders/<order_id>")
+    def order(order_id: str) -> dict[str, str]:
+        logger.info(
+            "Order %s accepted", order_id, extra={"user": "alice", "status": "success", "code": 200}
+        )
+        logger.warning(
+            "Stock of order %s is low", order_id, extra={"user": "alice", "items": 3, "left": 0.5}
+        )
+        return {"order": order_id}
+
+    with tempfile.TemporaryDirectory() as folder:
+        running = find_setup(setup)(app, endpoint, folder)
+
+        def start_response(*_: object) -> object:
+            return lambda _: None
+
+        def call(number: int) -> None:
+            environ = {
+                "REQUEST_METHOD": "GET",
+                "SCRIPT_NAME": "",
+                "PATH_INFO": f"/orders/{number}",
+                "QUERY_STRING": "verbose=1",
+                "SERVER_NAME": "127.0.0.1",
+                "SERVER_PORT": "8000",
+                "SERVER_PROTOCOL": "HTTP/1.1",
+                "REMOTE_ADDR": "10.0.0.7",
+                "HTTP_HOST": "shop.example:8000",
+                "HTTP_USER_AGENT": "benchmark/1.0",
+                "HTTP_ACCEPT": "*/*",
+                "wsgi.version": (1, 0),
+                "wsgi.url_scheme": "http",
+                "wsgi.input": io.BytesIO(),
+                "wsgi.errors": sys.stderr,
+                "wsgi.multithread": True,
+                "wsgi.multiprocess": True,
+                "wsgi.run_once": False,
+            }
+            answer = app(environ, start_response)
+            for _ in answer:
+                pass
+            close = getattr(answer, "close", None)
+            if close:
+                close()
+
+        for number in range(WARM_UP):
+            call(number)
+        # The first delivery loads what delivers; that is the start's cost, not a request's.
+        running.flush()
+        latencies = []
+        cpu, begin = time.process_time(), time.perf_counter()
+        for number in range(requests):
+            wait = begin + number / rate - time.perf_counter()
+            if wait > 0:
+                time.sleep(wait)
+            before = time.perf_counter()
+            call(number)
+            latencies.append(time.perf_counter() - before)
+        running.finish()
+        cpu = time.process_time() - cpu
+    latencies.sort()
+    print(
+        json.dumps(
+            {
+                "cpu": cpu / requests,
+                "p50": latencies[requests // 2],
+                "p99": latencies[requests * 99 // 100],
+            }
+        ),
+        flush=True,
+    )
+    os._exit(0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("setup")
+    parser.add_argument("endpoint")
+    parser.add_argument("--requests", type=int, required=True)
+    parser.add_argument("--rate", type=float, required=True)
+    given = parser.parse_args()
+    run_app(given.setup, given.endpoint, given.requests, given.rate)
+
+
+if __name__ == "__main__":
+    main()

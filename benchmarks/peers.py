@@ -1,7 +1,7 @@
 """Other ways to instrument the same Flask app, each as its manual says and in its own environment.
 
-Where a peer can send, it sends to the sink that counts; the others write to a file. LoggerFlow is not
-among them: it takes no log records and no requests, only errors that nobody caught.
+Where a peer can send, it sends to the sink that counts; the others write to a file. LoggerFlow is
+not among them: it takes no log records and no requests, only errors that nobody caught.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The app whose requests are measured: ``python -m benchmarks.request_app``.
 
-It has a process of its own and imports nothing but Flask and what the set-up imports, so that a set-up
-may have an environment of its own. Prints what it took as JSON.
+It has a process of its own and imports nothing but Flask and what the set-up imports, so that a
+set-up may have an environment of its own. Prints what it took as JSON.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ class Running:
         self.loop.run_until_complete(self.duty.stop())
         self.loop.close()
 
-    def until(self, condition, timeout: float = 15.0) -> None:
+    def until(self, condition, timeout: float = 60.0) -> None:
         async def wait() -> None:
             deadline = time.monotonic() + timeout
             while not condition():

@@ -17,6 +17,8 @@ pytestmark = pytest.mark.browser
 
 NASTY = '<b onmouseover="alert(1)">shop</b>'
 PASSWORD = "correct horse battery"
+# What a message to a service, or hashing a password, may take on a busy machine; milliseconds.
+PATIENCE = 30_000
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def make_destination(page: Page, hook: Service) -> None:
     settle(page, "/alarms/destinations/new?kind=webhook")
     fill(page, Name="pager", URL=hook.base)
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("row", name="pager")).to_be_visible()
+    expect(page.get_by_role("row", name="pager")).to_be_visible(timeout=PATIENCE)
 
 
 def test_a_person_makes_the_first_alarm_and_is_told(
@@ -55,10 +57,10 @@ def test_a_person_makes_the_first_alarm_and_is_told(
 
     alarm = page.get_by_role("row").filter(has_text="an error within 5m")
     # It renews itself: nobody loads the page again.
-    expect(alarm.locator(".state.firing").first).to_be_visible(timeout=30_000)
+    expect(alarm.locator(".state.firing").first).to_be_visible(timeout=PATIENCE)
     expect(alarm).to_contain_text(f"{NASTY}: 1 error in 5m")
     sent = page.locator("section", has_text="What was sent")
-    expect(sent).to_contain_text("HTTP 200", timeout=30_000)
+    expect(sent).to_contain_text("HTTP 200", timeout=PATIENCE)
     assert [request.fields["title"] for request in hook.taken] == [f"{NASTY}: 1 error in 5m"]
 
     alarm.get_by_role("link", name="records").click()
@@ -92,11 +94,12 @@ def test_a_destination_is_tried_where_it_stands(
     row = page.get_by_role("row", name="pager")
 
     page.get_by_role("button", name="Send a test to pager").click()
-    expect(row).to_contain_text("it arrived")
+    expect(row).to_contain_text("it arrived", timeout=PATIENCE)
     hook.replies = [Reply(410, "gone <i>for good</i>")]
     page.get_by_role("button", name="Send a test to pager").click()
 
-    expect(row.get_by_role("alert")).to_have_text("gone <i>for good</i> (HTTP 410)")
+    said = row.get_by_role("alert")
+    expect(said).to_have_text("gone <i>for good</i> (HTTP 410)", timeout=PATIENCE)
 
 
 def test_an_alarm_is_paused_and_removed_on_a_phone(
@@ -122,18 +125,19 @@ def test_a_user_signs_in_with_name_and_password(tmp_path: Path, chromium: Browse
     with run_bridge(tmp_path, login="ada", password=PASSWORD) as bridge:
         context = chromium.new_context(base_url=bridge.url)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(PATIENCE)
         page.goto("/alarms")
         page.get_by_label("Name").fill("ada")
         page.get_by_label("Password").fill("guess")
         page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("alert")).to_have_text("The name or the password is wrong.")
+        said = page.get_by_role("alert")
+        expect(said).to_have_text("The name or the password is wrong.", timeout=PATIENCE)
         expect(page.get_by_label("Name")).to_have_value("ada")
 
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
 
-        expect(page.get_by_text("There are no alarms yet.")).to_be_visible()
+        expect(page.get_by_text("There are no alarms yet.")).to_be_visible(timeout=PATIENCE)
         assert page.url == f"{bridge.url}/alarms"
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_label("Password")).to_be_visible()

@@ -79,7 +79,7 @@ def errors_at(answer: httpx.Response) -> dict[str, str]:
 
 def until(page: Page, condition: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
     """Wait until the view's data is so."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         data = page.get("/alarms.json").json()
         if condition(data):

@@ -19,7 +19,7 @@ from otelbridge.serve import Bridge
 from otelbridge.store.protocol import TimeRange
 
 ALWAYS = TimeRange(0, 2**62)
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 200
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ def work(number):
 
 if __name__ == "__main__":
     context = multiprocessing.get_context(METHOD)
-    with context.Pool(2, maxtasksperchild=5) as pool:
-        assert sorted(pool.imap_unordered(work, range(30))) == list(range(30))
+    with context.Pool(2, maxtasksperchild=4) as pool:
+        assert sorted(pool.imap_unordered(work, range(12))) == list(range(12))
         pool.close()
         pool.join()
 """
@@ -84,10 +84,10 @@ def test_a_pool_of_processes(method: str, bridge: Bridge, tmp_path: Path) -> Non
     job = start(program, tmp_path, bridge, "-m", "otelbridge", "run", sys.executable)
     assert job.wait(PATIENCE_SECONDS) == 0
     found = logs(bridge, "number: *")
-    assert Counter(record.attributes["number"] for record in found) == Counter(range(30))
+    assert Counter(record.attributes["number"] for record in found) == Counter(range(12))
     assert {span.span_id for span in spans(bridge)} == {record.span_id for record in found}
     processes = {record.resource["process.pid"] for record in found}
-    assert len(processes) >= 6
+    assert len(processes) >= 3
     assert job.pid not in processes
     assert {record.resource["service.name"] for record in found} == {"job"}
 

@@ -14,7 +14,7 @@ from otelbridge.records.values import type_name
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-_MARK: Final = "_otelbridge_raised_in"
+RAISED_IN: Final = "_otelbridge_raised_in"
 
 
 class RaisedIn(SpanProcessor):
@@ -36,10 +36,10 @@ class RaisedIn(SpanProcessor):
 
 def note_raised_in(exception: BaseException, span: SpanContext) -> None:
     """Note the span that an exception ended, unless one further in is noted already."""
-    note(exception, _MARK, span)
+    note(exception, RAISED_IN, span)
 
 
 def raised_in(exception: BaseException) -> SpanContext | None:
     """Return the span in which an exception was raised, if it ended one."""
-    found = noted(exception, _MARK)
+    found = noted(exception, RAISED_IN)
     return found if isinstance(found, SpanContext) else None

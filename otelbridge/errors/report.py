@@ -12,9 +12,9 @@ from opentelemetry import trace
 from opentelemetry.context import attach, detach
 
 from otelbridge.errors.exclusions import Exclusions
-from otelbridge.errors.raised_in import raised_in
+from otelbridge.errors.raised_in import RAISED_IN, raised_in
 from otelbridge.errors.servers import Repetitions
-from otelbridge.records.exception_notes import note, noted
+from otelbridge.records.exception_notes import forget, note, noted
 from otelbridge.records.exceptions import record_exception
 from otelbridge.records.message import message_text
 from otelbridge.records.own_code import own_code
@@ -134,6 +134,11 @@ class Errors:
     def was_reported(self, exception: BaseException) -> bool:
         """Tell whether an exception was reported before."""
         return noted(exception, _REPORTED) is True
+
+    def forget_if_reported(self, exception: BaseException) -> None:
+        """Take an exception for a new one: one object may be raised in many requests."""
+        if self.was_reported(exception):
+            forget(exception, _REPORTED, RAISED_IN)
 
     def _report(
         self,

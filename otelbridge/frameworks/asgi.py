@@ -161,6 +161,19 @@ def _span_maker(kind: str, wiring: Wiring) -> Callable[[ASGIApp], ASGIApp]:
     return make
 
 
+class _Seen:
+    """Marks a request that is being answered.
+
+    Attributes:
+        error: what has been reported of it.
+    """
+
+    __slots__ = ("error",)
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+
+
 class _Requests:
     """All that an app does for one request: in one span, between two lines."""
 
@@ -181,7 +194,7 @@ class _Requests:
         if scope["type"] == "lifespan" or _SEEN in scope:
             await self._inner(scope, receive, send)
             return
-        scope[_SEEN] = True
+        scope[_SEEN] = _Seen()
         await self.app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -223,13 +236,18 @@ class _Errors:
             raise
 
     def _report(self, scope: Scope, error: Exception) -> None:
+        errors = self._wiring.errors()
+        seen = scope.get(_SEEN)
+        if seen is not None and errors is not None and seen.error is not error:
+            # Else a mounted app has reported it already.
+            seen.error = error
+            errors.forget_if_reported(error)
         span = trace.get_current_span()
         context = span.get_span_context()
         if span.is_recording() and raised_in(error) != context:
             span.record_exception(error)
             span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
             note_raised_in(error, context)
-        errors = self._wiring.errors()
         if errors is not None:
             method = scope.get("method", "WEBSOCKET")
             said = f"Exception on {scope['path']} [{method}]"

@@ -170,6 +170,7 @@ class _Requests:
         errors = self._wiring.errors()
         if errors is None:
             return
+        errors.forget_if_reported(error)
         if begun.traced:  # the end of the span tells it there
             note_raised_in(error, trace.get_current_span().get_span_context())
         said = f"Internal Server Error: {begun.request.path}"

@@ -14,6 +14,16 @@ def note(exception: BaseException, mark: str, value: Any) -> None:
         return
 
 
+def forget(exception: BaseException, *marks: str) -> None:
+    """Forget what was kept with an exception."""
+    try:
+        kept = BaseException.__getattribute__(exception, "__dict__")
+    except Exception:
+        return  # then nothing was
+    for mark in marks:
+        kept.pop(mark, None)
+
+
 def noted(exception: BaseException, mark: str) -> Any:
     """Return what was kept with an exception, or ``None``."""
     try:

@@ -61,6 +61,13 @@ async def async_order(request: Request) -> JSONResponse:
     return JSONResponse({"number": number, "pid": os.getpid()})
 
 
+ALWAYS_THE_SAME = TimeoutError("no answer")
+
+
+async def same(request: Request) -> JSONResponse:
+    raise ALWAYS_THE_SAME
+
+
 async def boom(request: Request) -> JSONResponse:
     raise ValueError("oh no")
 
@@ -110,6 +117,7 @@ starlette_app = Starlette(
         Route("/sync/{number}", sync_order),
         Route("/async/{number}", async_order),
         Route("/boom", boom),
+        Route("/same", same),
         Route("/refused", refused),
         Route("/sold-out", sold_out),
         Route("/receipt/{number}", receipt),

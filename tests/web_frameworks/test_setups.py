@@ -158,6 +158,25 @@ def test_a_framework_that_is_disabled_is_left_alone(
     assert any("order 1" in log.item.body.string_value for log in otlp_receiver.logs)
 
 
+def test_one_exception_object_is_reported_in_each_request_it_ends(
+    otlp_receiver: OTLPReceiver,
+) -> None:
+    then = """
+client = TestClient(app, raise_server_exceptions=False)
+client.get("/same")
+client.get("/same")
+"""
+    run("starlette", otlp_receiver, then=then)
+
+    reported = [log for log in otlp_receiver.logs if "exception.type" in log.attributes][:2]
+    assert [log.attributes["exception.type"] for log in reported] == ["TimeoutError"] * 2
+    ended = [span.item for span in otlp_receiver.traces if span.item.name == "GET /same"]
+    assert [(log.item.trace_id, log.item.span_id) for log in reported] == [
+        (span.trace_id, span.span_id) for span in ended
+    ]
+    assert [len(span.events) for span in ended] == [1, 1]
+
+
 def test_the_lines_can_be_left_out_and_metrics_arrive(otlp_receiver: OTLPReceiver) -> None:
     run("fastapi", otlp_receiver, OTELBRIDGE_REQUEST_LOG="false")
     assert not lines(otlp_receiver)

@@ -305,6 +305,7 @@ class Store(Protocol):
 
         Args:
             fingerprint: only this group.
+            limit: of more groups, those seen last; Elasticsearch gives 500 at most.
         """
 
     def field_names(self, signal: Signal) -> list[str]:

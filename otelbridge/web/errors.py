@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from starlette.routing import Route
 from otelbridge.error_groups import USER_KEYS, group_query
 from otelbridge.search import QueryError, to_text
 from otelbridge.search.query import And, Match, Or, Query
-from otelbridge.store.protocol import ErrorGroup, Store, StoredLog
+from otelbridge.store.protocol import ErrorGroup, Store, StoredLog, TimeRange
 from otelbridge.web import charts, times
 from otelbridge.web.answers import (
     BadAddressError,
@@ -137,6 +138,7 @@ async def group(request: Request) -> Response:
         request,
         "errors/group.html",
         state,
+        status=400 if state.failed else 200,
         view="/errors",
         row=row,
         count=row.group.count if in_range else 0,
@@ -212,16 +214,19 @@ async def _rows(request: Request, state: PageState) -> list[GroupRow]:
 
 async def _group(request: Request, state: PageState, fingerprint: str) -> tuple[GroupRow, bool]:
     """A group in the range or, where it has no error there, over all; and which of both it is."""
-    store: Store = request.app.state.bridge.store
-    ranges = [(state.query, state.within, True), (None, ALL_TIME, False)]
-    for query, within, in_range in ranges[state.failed :]:
-        found = await run_in_threadpool(
+
+    async def find(query: Query | None, within: TimeRange) -> list[ErrorGroup]:
+        store: Store = request.app.state.bridge.store
+        return await run_in_threadpool(
             store.error_groups, query, within, fingerprint=fingerprint, steps=STEPS
         )
-        if found:
-            states: ErrorStates = request.app.state.error_states
-            return make_group_row(found[0], states, state), in_range
-    raise HTTPException(404, "No error of this group is stored; it may have expired.")
+
+    in_range = [] if state.failed else await find(state.query, state.within)
+    found = in_range or await find(None, ALL_TIME)
+    if not found:
+        raise HTTPException(404, "No error of this group is stored; it may have expired.")
+    states: ErrorStates = request.app.state.error_states
+    return make_group_row(found[0], states, state), bool(in_range)
 
 
 async def _newest(request: Request, query: Query | None) -> ErrorGroup | None:
@@ -260,7 +265,7 @@ def _sorted(rows: list[GroupRow], sort: str) -> list[GroupRow]:
     return sorted(rows, key=lambda row: getattr(row.group, sort), reverse=True)
 
 
-def _keeping(state: PageState, shown: str, sort: str) -> Any:
+def _keeping(state: PageState, shown: str, sort: str) -> Callable[..., str]:
     """Writes addresses of this list, with its filter and order unless others are asked for."""
 
     def address(**changes: str | None) -> str:

@@ -415,6 +415,19 @@ def test_a_group_without_errors_in_the_range_shows_its_last_one(page: Page) -> N
     assert document["last_seen"] == document["first_seen"]
 
 
+@pytest.mark.parametrize("wrong", [{"query": "("}, {"range": "never"}])
+def test_a_group_asked_for_with_a_wrong_query_is_still_shown(
+    page: Page, wrong: dict[str, str]
+) -> None:
+    page.store(error())
+
+    answer = page.get(f"/errors/{FINGERPRINT}", **wrong)
+
+    assert answer.status_code == 400
+    assert "cannot pay" in answer.text
+    assert 'role="alert"' in answer.text
+
+
 def test_a_group_of_which_nothing_is_stored_is_not_found(page: Page) -> None:
     assert page.get(f"/errors/{FINGERPRINT}").status_code == 404
     assert page.get(f"/errors/{FINGERPRINT}.json").status_code == 404

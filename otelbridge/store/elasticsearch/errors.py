@@ -154,7 +154,9 @@ def _seen(server: Server, mapped: MappedFields, groups: list[str]) -> dict[str, 
                 any_of(
                     [
                         one_of(_exact(mapped, _FINGERPRINT), marked),
-                        all_of([none_of(exists(_FINGERPRINT)), one_of(_TYPE, types)]),
+                        all_of(
+                            [none_of(exists(_FINGERPRINT)), one_of(_exact(mapped, _TYPE), types)]
+                        ),
                     ]
                 ),
             ]

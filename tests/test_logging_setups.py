@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from forked_programs import Forge
 from otlp_receiver import OTLPReceiver
-from programs import finish
 
 HEAD = """
 import io, logging, logging.config, logging.handlers, queue, sys, threading, warnings
@@ -304,36 +306,39 @@ logging.getLogger("shop").addFilter(other)
     )
 
 
+@pytest.fixture(scope="module")
+def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
+    with Forge(tmp_path_factory.mktemp("printed")) as started:
+        yield started
+
+
 def scrubbed(text: str) -> str:
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", text)
     text = re.sub(r"0x[0-9a-f]+", "ADDRESS", text)
-    return re.sub(r"\[\d+\] \[", "[PID] [", text)
+    text = re.sub(r"\[\d+\] \[", "[PID] [", text)
+    # Lines' numbers within the program, in which the order differs.
+    return re.sub(r'(<string>(?:", line |:))\d+', r"\1N", text)
 
 
 @pytest.mark.parametrize("setup", SETUPS.values(), ids=SETUPS.keys())
 def test_every_record_arrives_once_and_the_program_prints_what_it_prints(
-    setup: Setup, otlp_receiver: OTLPReceiver
+    setup: Setup, forge: Forge, otlp_receiver: OTLPReceiver, tmp_path: Path
 ) -> None:
     environ = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.http,
         "OTELBRIDGE_SHUTDOWN_TIMEOUT": "60s",
         "OTELBRIDGE_REQUEST_LOG": "false",
+        "OTELBRIDGE_SPOOL_DIR": str(tmp_path),
     }
     early, program, speak = setup.early + "\n", setup.program + "\n", setup.speak
     after = HEAD + early + program + INSTRUMENT + speak
     before = HEAD + early + INSTRUMENT + program + speak
-    without = finish(before, 150, OTEL_SDK_DISABLED="true", **environ)
+    without = forge.finish(before, {**environ, "OTEL_SDK_DISABLED": "true"})
 
     for order in (before, after):
         otlp_receiver.logs.clear()
-        with_us = finish(order, 150, **environ)
+        with_us = forge.finish(order, environ)
 
-        assert line_numbers(scrubbed(with_us.out)) == line_numbers(scrubbed(without.out))
-        assert line_numbers(scrubbed(with_us.err)) == line_numbers(scrubbed(without.err))
+        assert [scrubbed(text) for text in with_us] == [scrubbed(text) for text in without]
         arrived = [log.item.body.string_value for log in otlp_receiver.logs]
         assert sorted(arrived) == sorted(setup.arrives)
-
-
-def line_numbers(text: str) -> str:
-    """Leave out the lines' numbers within the program, whose order differs."""
-    return re.sub(r'(<string>(?:", line |:))\d+', r"\1N", text)

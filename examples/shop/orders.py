@@ -15,7 +15,6 @@ from pathlib import Path
 
 import requests
 from flask import Flask, jsonify, request
-from opentelemetry.instrumentation.sqlite3 import SQLite3Instrumentor
 
 import otelbridge
 
@@ -79,7 +78,6 @@ create()
 
 app = Flask(__name__)
 otelbridge.instrument(app)
-SQLite3Instrumentor().instrument()  # every SQL statement becomes a span
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from contextlib import closing
 from pathlib import Path
 
 from flask import Flask, jsonify, request
-from opentelemetry.instrumentation.sqlite3 import SQLite3Instrumentor
 
 import otelbridge
 
@@ -42,7 +41,6 @@ with database() as db:
 
 app = Flask(__name__)
 otelbridge.instrument(app)
-SQLite3Instrumentor().instrument()  # every SQL statement becomes a span
 
 log = logging.getLogger(__name__)
 

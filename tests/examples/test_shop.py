@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from opentelemetry.instrumentation.sqlite3 import SQLite3Instrumentor
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop"
 
@@ -27,8 +26,7 @@ def load(monkeypatch, tmp_path):
         monkeypatch.delitem(sys.modules, name)
         return module
 
-    yield load
-    SQLite3Instrumentor().uninstrument()
+    return load
 
 
 def charge(client, **changes):

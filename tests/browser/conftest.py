@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Request, expect, sync_playwright
 from playwright.sync_api import Page as BrowserPage
 
 from tests.web.running import RunningBridge, run_bridge
@@ -35,6 +35,8 @@ def bridge(tmp_path: Path) -> Iterator[RunningBridge]:
 def chromium() -> Iterator[Browser]:
     """The system's Chromium where there is one, else the one Playwright brought."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
+    # What is expected comes at once, but for a machine that is busy.
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
         yield browser
@@ -80,7 +82,7 @@ def open_browser(bridge: RunningBridge, chromium: Browser) -> Iterator[Callable[
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         listen(page, tolerated)
         return page
 

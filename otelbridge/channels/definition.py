@@ -93,12 +93,14 @@ def parse_destination(url: str) -> Destination:
         )
     try:
         kind, values, options = _read_url(scheme, url)
-    except ValueError as error:
-        if isinstance(error, ChannelSettingsError):
-            raise
+        return make_destination(kind, {**values, **options})
+    except ChannelSettingsError:
+        raise
+    except ValueError:
         # urllib's own errors show the whole text, secrets included.
-        raise ChannelSettingsError(f"this {scheme} URL cannot be read") from None
-    return make_destination(kind, {**values, **options})
+        raise ChannelSettingsError(
+            f"this {scheme} URL cannot be read; allowed: {scheme}://..., with %40 for @, %3A for :"
+        ) from None
 
 
 def make_destination(kind: str, values: Mapping[str, Any]) -> Destination:

@@ -173,6 +173,8 @@ def test_a_list_is_told_apart_by_white_space():
         ("smtp://h?to=a@b", "email needs sender: the address it comes from"),
         ("smtp://h?to=ab&from=c@d", "email: to is 'ab'; allowed: an address"),
         ("smtp://h:99999?to=a@b&from=c@d", "this smtp URL cannot be read"),
+        ("A://[", "this a URL cannot be read; allowed: a://"),
+        ("https://[/hook", "this https URL cannot be read"),
         ("telegram://1:A@5?sound=on", "telegram has no 'sound'; allowed: token, chat"),
         ("telegram://1:A@5?thread=x", "thread is 'x'; allowed: a number"),
         ("file:a?format=xml", "file: format is 'xml'; allowed: text, json"),

@@ -49,16 +49,18 @@ def read_metrics(
         if service is not None and (of.service or "") != service:
             continue
         cumulative = temporality == _CUMULATIVE
+        asked = {"series": id, "start": within.start, "end": within.end, "step": step}
         if type in ("histogram", "exponential_histogram", "summary"):
             sql = _OBSERVATIONS_SINCE if cumulative or type == "summary" else _OBSERVATIONS
+            thinned = connection.execute(_THINNED.format(sql), asked).fetchall()
         elif type == "sum" and cumulative and monotonic:
-            sql = _RATE
+            thinned = connection.execute(_THINNED.format(_RATE), asked).fetchall()
         else:
-            sql = _VALUES
-        thinned = connection.execute(
-            _THINNED.format(sql),
-            {"series": id, "start": within.start, "end": within.end, "step": step},
-        ).fetchall()
+            thinned = [
+                (at, *map(float, said.split()))
+                for at, said in connection.execute(_THINNED_VALUES, asked)
+                if said is not None
+            ]
         if not thinned:
             continue
         found.append(
@@ -103,11 +105,18 @@ def read_newest(
     ]
 
 
-# Each gives (time, value, largest) of every point; _THINNED makes steps of them.
-_VALUES = """
-    SELECT time, value, value AS largest FROM points
-    WHERE series = :series AND time >= :start AND time < :end
+# Values as they are, a look at each step: no point is sorted, so that a week of readings every five
+# seconds takes a hundredth of a second. A subquery gives one value; 17 digits are all there are.
+_THINNED_VALUES = """
+    WITH RECURSIVE steps(at) AS (
+        SELECT :start UNION ALL SELECT at + :step FROM steps WHERE at + :step < :end
+    )
+    SELECT at, (
+        SELECT CASE WHEN count(value) THEN printf('%!.17g %!.17g', avg(value), max(value)) END
+        FROM points WHERE series = :series AND time >= at AND time < min(at + :step, :end)
+    ) FROM steps
 """
+# Each gives (time, value, largest) of every point; _THINNED makes steps of them.
 _OBSERVATIONS = """
     SELECT time, value / count AS value, coalesce(json_extract(detail, '$.max'), value / count)
     AS largest FROM points

@@ -7,18 +7,15 @@ a sending hangs.
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.instrumentation.utils import suppress_instrumentation
-
 from otelbridge.delivery import answer as answers
 from otelbridge.delivery.answer import Answer
 from otelbridge.delivery.counters import Counters, Snapshot
+from otelbridge.delivery.life import Life
 from otelbridge.delivery.outbox import Item, Outbox
 from otelbridge.delivery.payload import DeliveredSignal
 from otelbridge.delivery.queue import RecordQueue
@@ -29,26 +26,11 @@ if TYPE_CHECKING:
     from otelbridge.delivery.spool import Dropped, PayloadStore
     from otelbridge.sinks.destination import Destination
 
-_logger = logging.getLogger(__name__)
-
 DEFAULT_BATCH_SIZE: Final = 512
 # How often the spool is searched for what processes left that have ended.
 ADOPT_SECONDS: Final = 5.0
 # What encoding and writing the last records may take beyond the time allowed for sending them.
 _KEEP_SECONDS: Final = 1.0
-# After a fault that nobody thought of, so that it does not fill the program's log.
-_FAULT_SECONDS: Final = 10.0
-
-
-class _Life:
-    """The threads of a delivery in one process, from their start to their end."""
-
-    def __init__(self) -> None:
-        # A lock that may be taken again by its holder: a signal handler or a destructor that logs
-        # comes by in the middle of anything.
-        self.changed = threading.Condition(threading.RLock())
-        self.threads: list[threading.Thread] = []
-        self.started = self.offered = self.gathered = self.over = False
 
 
 class Delivery:
@@ -102,14 +84,14 @@ class Delivery:
         self._together = 1
         self._hurry = self._asked = self._closed = False
         self._pid = os.getpid()
-        self._life = _Life()
+        self._life = Life()
 
     def put(self, record: Any) -> None:
         """Take a record; never waits for the destination or a disk, and never raises."""
         if self._pid != os.getpid():
             self.start_afresh()
         life = self._life
-        body = self._encode_alone(record)
+        body = b"" if self._journal is None else self._encode_alone(record)
         with life.changed:
             self.counters.accept()
             if self._closed:
@@ -183,8 +165,7 @@ class Delivery:
         for thread in life.threads[1:]:
             thread.join(deadline.remaining())
         with life.changed:
-            life.over = True
-            life.changed.notify_all()
+            life.end()
             self._queue.clear()
         kept = self._outbox.close()
         if self._journal is not None:
@@ -211,14 +192,12 @@ class Delivery:
         For when gevent is about to patch the process.
         """
         life = self._life
-        with life.changed:
-            life.over = True
-            life.changed.notify_all()
+        life.end()
         for thread in life.threads:
             thread.join(1.0)
         self._outbox.change_threading()
         self.counters.change_threading()
-        self._life = _Life()
+        self._life = Life()
 
     def start_afresh(self) -> None:
         """Forget what belongs to the parent process, in the child after a fork."""
@@ -230,48 +209,21 @@ class Delivery:
             self._journal.start_afresh()
         self._unsaid = 0
         self._hurry = self._asked = False
-        self._life = _Life()
+        self._life = Life()
 
     # --- threads --------------------------------------------------------------------------------
 
-    def _ensure_started(self, life: _Life) -> None:
+    def _ensure_started(self, life: Life) -> None:
         """Have threads at work if there is work; the lock is held."""
         if not life.started and len(self._queue):
             self._start(life)
         life.changed.notify_all()
 
-    def _start(self, life: _Life) -> None:
-        # Said first: a signal handler or a destructor that logs may come by meanwhile.
-        life.started = True
+    def _start(self, life: Life) -> None:
         name = f"otelbridge-{self.signal}"
-        for work, suffix in ((self._gather, ""), (self._send, "-sender")):
-            thread = threading.Thread(
-                target=self._run, args=(work, life), name=name + suffix, daemon=True
-            )
-            try:
-                thread.start()
-            except RuntimeError:
-                # The interpreter is shutting down and lets no thread start.
-                life.started = False
-                return
-            life.threads.append(thread)
+        life.start({name: self._gather, f"{name}-sender": self._send})
 
-    def _run(self, work: Callable[[_Life], None], life: _Life) -> None:
-        """Work until the end, also where something fails that nobody thought of."""
-        with suppress_instrumentation():
-            while not life.over and not self._has_worked(work, life):
-                with life.changed:
-                    life.changed.wait_for(lambda: life.over, _FAULT_SECONDS)
-
-    def _has_worked(self, work: Callable[[_Life], None], life: _Life) -> bool:
-        try:
-            work(life)
-        except Exception:
-            _logger.exception("delivery goes on after a fault")
-            return False
-        return True
-
-    def _gather(self, life: _Life) -> None:
+    def _gather(self, life: Life) -> None:
         """Encode what is queued, every flush interval."""
         while self._wait_for_records(life):
             with life.changed:
@@ -293,7 +245,7 @@ class Delivery:
             life.gathered = True
             life.changed.notify_all()
 
-    def _wait_for_records(self, life: _Life) -> bool:
+    def _wait_for_records(self, life: Life) -> bool:
         """Wait for a batch or an overdue payload; returns whether to go on."""
         since = None
         with life.changed:
@@ -315,7 +267,7 @@ class Delivery:
                 life.changed.wait(min(waits) if waits else None)
             return False
 
-    def _send(self, life: _Life) -> None:
+    def _send(self, life: Life) -> None:
         """Send what is encoded, and what is in the spool."""
         backoff = Backoff()
         adopt = 0.0
@@ -341,7 +293,7 @@ class Delivery:
             else:
                 self._pause(life, backoff.next(answer.pause), answer.pause is None)
 
-    def _pause(self, life: _Life, seconds: float, may_hurry: bool) -> None:
+    def _pause(self, life: Life, seconds: float, may_hurry: bool) -> None:
         """Wait before the next attempt; a flush cuts it short if the destination did not ask."""
         with life.changed:
             self._asked = False
@@ -367,9 +319,7 @@ class Delivery:
             self._outbox.put(self.signal, count, body, position)
 
     def _encode_alone(self, record: Any) -> bytes:
-        """Encode a record for the journal, if there is one, on the program's thread."""
-        if self._journal is None:
-            return b""
+        """Encode a record for the journal, on the program's thread."""
         try:
             return self.destination.encode_alone(record)
         except Exception:
@@ -391,7 +341,7 @@ class Delivery:
         parts = [self._encode([record]) for record in batch]
         return b"".join(body for body, _ in parts), sum(count for _, count in parts)
 
-    def _send_next(self, life: _Life | None = None) -> Answer | None:
+    def _send_next(self, life: Life | None = None) -> Answer | None:
         """Send the oldest payload.
 
         Returns:
@@ -426,11 +376,9 @@ class Delivery:
             if dropped:
                 self.destination.dropped(dropped, answer.reason)
         self.destination.recovered()
-        with self._life.changed:
-            self._life.changed.notify_all()
+        self._life.tell()
 
     def _drop(self, count: int, cause: str, reason: str = "") -> None:
         self.counters.drop(count, cause)
         self.destination.dropped(count, reason or cause)
-        with self._life.changed:
-            self._life.changed.notify_all()
+        self._life.tell()

@@ -54,18 +54,25 @@ class OTLPDestination(Destination):
     def _encode(self, records: Any) -> bytes:
         """Encode records of the SDK as an OTLP request."""
         if self.signal == "metrics":
-            with otlp_exporters.building:
-                from otelbridge.sinks.otlp_body import load_encoder
-
-                encode = load_encoder(self.signal)
-            return bytes(encode(records).SerializeToString())
+            if self._aborted:
+                # Metrics are not kept, and an end that nobody listens to need not wait for imports.
+                return b""
+            return bytes(self._by_stock(records).SerializeToString())
         if self._encoder is None:
             with otlp_exporters.building:
-                from otelbridge.sinks.otlp_body import load_encoder
                 from otelbridge.sinks.otlp_request import RequestEncoder
 
-                self._encoder = RequestEncoder(self.signal, load_encoder(self.signal))
+                self._encoder = RequestEncoder(self.signal, self._by_stock)
         return self._encoder.encode(records)
+
+    def _by_stock(self, records: Any) -> Any:
+        # Imported only where it is needed: that takes a while, also for the last records of a
+        # process that is about to end.
+        with otlp_exporters.building:
+            from otelbridge.sinks.otlp_body import load_encoder
+
+            encode = load_encoder(self.signal)
+        return encode(records)
 
     def _attempt(self, connection: Any, body: bytes) -> Answer:
         answer: Answer = connection.send(body)

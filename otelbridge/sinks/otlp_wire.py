@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.proto.trace.v1.trace_pb2 import SpanFlags
 from opentelemetry.sdk.util import BoundedList
 
 from otelbridge.sinks.otlp_values import any_value, field, tags, varint, write_attributes
@@ -21,8 +20,9 @@ from otelbridge.sinks.otlp_values import any_value, field, tags, varint, write_a
 _TAGGED_FIXED64: Final = struct.Struct("<BQ").pack
 _TAGGED_FIXED32: Final = struct.Struct("<BI").pack
 _FLAGS: Final = struct.Struct("<BBI").pack
-_REMOTE_KNOWN: Final = int(SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
-_REMOTE: Final = int(SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK)
+# ``SpanFlags``: it is known whether the context is remote, and it is.
+_REMOTE_KNOWN: Final = 0x100
+_REMOTE: Final = 0x200
 
 # Of the fields that hold attributes.
 _LOG_ATTRIBUTES: Final = tags(b"\x32")

@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
+import requests
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.exporter.otlp.common import http as upstream_http
+from opentelemetry.exporter.otlp.proto.http import _common as http_exporters
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
     ExportLogsServiceResponse,
@@ -23,7 +27,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 from otelbridge.delivery.answer import Answer
 from otelbridge.settings import read_settings
 from otelbridge.sinks.otlp import OTLPDestination
-from otelbridge.sinks.otlp_connection import first_cause
+from otelbridge.sinks.otlp_connection import HTTPConnection, first_cause
 from otelbridge.sinks.otlp_exporters import build_exporter
 from otelbridge.sinks.otlp_trouble import TroubleReport
 
@@ -68,7 +72,13 @@ def http_server(respond: Respond) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with serving(Handler) as endpoint:
+        yield endpoint
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -244,6 +254,102 @@ def test_the_stock_exporters_still_have_what_is_used_of_them(signal: Any, protoc
             assert callable(client._transport._session.merge_environment_settings)
     finally:
         exporter.shutdown()
+
+
+def transport_of(endpoint: str) -> str:
+    exporter = build_exporter("logs", "http/protobuf", endpoint, {})
+    connection = HTTPConnection(exporter, "logs", is_json=False)
+    try:
+        return type(connection.exporter._client._transport).__name__
+    finally:
+        connection.close()
+
+
+LEAN, FULL = "Urllib3HTTPTransport", "RequestsHTTPTransport"
+
+
+def test_what_needs_nothing_of_requests_goes_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert transport_of("http://127.0.0.1:9/v1/logs") == LEAN
+    monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER", "")
+    assert transport_of("http://127.0.0.1:9/v1/logs") == LEAN
+
+
+def test_certificates_are_left_to_requests() -> None:
+    assert transport_of("https://127.0.0.1:9/v1/logs") == FULL
+
+
+def test_proxies_are_left_to_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:8")
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    assert transport_of("http://127.0.0.1:9/v1/logs") == FULL
+    assert transport_of("http://localhost:9/v1/logs") == LEAN
+
+
+def test_passwords_of_the_users_file_are_left_to_requests(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "netrc").write_text("machine collector login a password b\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert transport_of("http://collector:9/v1/logs") == FULL
+    assert transport_of("http://127.0.0.1:9/v1/logs") == LEAN
+
+
+def test_a_session_of_the_programs_own_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Own(requests.Session):
+        pass
+
+    entry_point = SimpleNamespace(load=lambda: Own)
+    monkeypatch.setattr(http_exporters, "entry_points", lambda **_: [entry_point])
+    monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_LOGS_CREDENTIAL_PROVIDER", "own")
+    exporter = build_exporter("logs", "http/protobuf", "http://127.0.0.1:9/v1/logs", {})
+    connection = HTTPConnection(exporter, "logs", is_json=False)
+
+    assert type(connection.exporter._client._transport._session) is Own
+    connection.close()
+
+
+def test_a_connection_is_kept() -> None:
+    with kept_connections(hangs_up=False) as (endpoint, callers):
+        assert send_three_times(endpoint) == [Answer()] * 3
+    assert len(callers) == 3
+    assert len(set(callers)) == 1
+
+
+def test_a_kept_connection_that_the_server_has_closed_is_made_anew() -> None:
+    with kept_connections(hangs_up=True) as (endpoint, callers):
+        assert send_three_times(endpoint) == [Answer()] * 3
+    assert len(set(callers)) == 3
+
+
+def send_three_times(endpoint: str) -> list[Answer]:
+    settings = read_settings({}, otlp_endpoint=endpoint, otlp_protocol="http/protobuf")
+    destination = OTLPDestination("logs", settings, TroubleReport())
+    answers = [destination.send(body_of(2), 2) for _ in range(3)]
+    destination.close()
+    return answers
+
+
+@contextmanager
+def kept_connections(hangs_up: bool) -> Iterator[tuple[str, list[Any]]]:
+    """A server that keeps connections open, or says so and does not; and whose they were."""
+    callers: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            callers.append(self.client_address)
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+            self.close_connection = hangs_up
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    with serving(Handler) as endpoint:
+        yield endpoint, callers
 
 
 def test_the_authority_that_opentelemetrys_variable_names_wins(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,6 @@ class Server:
     port: int
     bridge: Bridge
     output: Path
-    answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
     @property
     def printed(self) -> str:
@@ -75,6 +74,13 @@ class Server:
             assert time.monotonic() < deadline, f"{len(found)} of {count}: {query}\n{self.printed}"
             time.sleep(0.05)
         return found
+
+    def wait_until_printed(self, text: str) -> None:
+        """Wait until the server has written a text to its terminal."""
+        deadline = time.monotonic() + PATIENCE
+        while text not in self.printed:
+            assert time.monotonic() < deadline, f"not printed: {text}\n{self.printed}"
+            time.sleep(0.05)
 
     def logs(self, query: str) -> list[StoredLog]:
         """Return the log records that a search finds, oldest first."""

@@ -98,7 +98,7 @@ def test_an_error_that_nobody_handles_is_reported_once_and_answered_as_ever(
     assert [event.name for event in span.events] == ["exception"]
     assert (span.attributes["http.response.status_code"], span.status_code) == (500, 2)
     # The server says so where it always does, and only there.
-    assert "Exception in ASGI application" in server.printed
+    server.wait_until_printed("Exception in ASGI application")
     assert not server.logs('message: "Exception in ASGI application"')
 
 
@@ -152,7 +152,7 @@ def test_a_secret_in_a_query_is_written_nowhere(server: Server) -> None:
     kept = repr([trace.logs, trace.spans()])
     assert "h1dden" not in kept
     assert "token=***&seen=yes" in kept
-    assert "token=h1dden" in server.printed  # by uvicorn, as ever
+    server.wait_until_printed("token=h1dden")  # by uvicorn, as ever
 
 
 @pytest.mark.parametrize(
@@ -168,6 +168,7 @@ def test_workers_send_every_request_once(command: list[str], tmp_path: Path) -> 
     run = ["otelbridge", "run", *command, "asgi_shops:fastapi_app"]
     with serving(run, HERE, tmp_path) as server:
         wait_until_up(server)
+        server.wait_for('message: "the shop opens"', 2)
         server.ask_many([f"/sync/{number}" for number in range(60)])
         assert server.ask("/boom")[0] == 500
         server.wait_for("message: Response", 61)
@@ -243,4 +244,4 @@ def test_one_line_before_or_after_the_routes_survives_any_log_config(
         assert request.record.trace_id
         assert len(server.logs("exception.type: ValueError")) == 1
         assert server.logs('message: "Application startup complete."')
-        assert "theirs uvicorn.error Application startup complete." in server.printed
+        server.wait_until_printed("theirs uvicorn.error Application startup complete.")

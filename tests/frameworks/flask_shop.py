@@ -189,7 +189,13 @@ def add_routes(app: flask.Flask, note: Note, wait: Callable[[float], None]) -> N
 
     @app.get("/plain-stream")
     def plain_stream() -> Any:
-        return flask.Response(iter(["a", "b"]))
+        here("stream")
+
+        def parts() -> Iterator[str]:
+            here("part")
+            yield "a"
+
+        return flask.Response(parts())
 
     @app.get("/stream-boom")
     def stream_boom() -> Any:

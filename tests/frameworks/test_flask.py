@@ -253,15 +253,16 @@ def test_the_lines_are_there_where_a_configuration_has_silenced_the_apps_logger(
     assert len(site.reported) == 2
 
 
-def test_a_host_that_is_not_trusted_is_refused_and_told(site: Site) -> None:
-    site.app.config["TRUSTED_HOSTS"] = ["shop.example"]
-    assert site.client.get("/ok/1").status_code == 400
-    [span] = site.spans.get_finished_spans()
-    assert span.attributes is not None
-    assert span.attributes["http.response.status_code"] == 400
+def test_a_request_to_a_host_that_is_not_trusted_is_told(site: Site) -> None:
+    class Wary(flask.Request):
+        trusted_hosts = ["shop.example"]  # noqa: RUF012
+
+    site.app.request_class = Wary
+    status = site.client.get("/ok/1").status
+    assert status in {"400 BAD REQUEST", "200 OK"}  # the latter before Flask 3.1
     assert [line.getMessage() for line in site.lines()] == [
         "Request GET http://localhost/ok/1",
-        "Response 400 BAD REQUEST",
+        f"Response {status}",
     ]
 
 

@@ -428,7 +428,7 @@ def test_a_span_that_is_current_already_is_the_parent(mode: str, clock: Clock) -
 
         return call
 
-    asks = (get(headers=PARENT), get("/boom"), get("/stream"))
+    asks = (get(headers=PARENT), get("/boom"), get("/plain-stream"))
     _, mine = compare(*asks, clock=clock, outside=traced)
     assert mine.spans[0]["kind"] is trace.SpanKind.INTERNAL
 
@@ -446,7 +446,7 @@ def test_an_app_that_is_complete_is_instrumented_like_a_new_one(mode: str, clock
         (masked, "secrets in a query"),
         (told_of_exceptions, "the end by no exception"),
         (without_its_own_frame, "an unhandled exception"),
-        (in_the_requests_trace, "a stream"),
+        (in_the_requests_trace, "a stream without context"),
     ],
 )
 def test_the_two_differ_as_is_said(
@@ -462,17 +462,23 @@ def test_the_two_differ_as_is_said(
     assert expected != oracle
 
 
-def test_a_host_that_is_not_trusted_is_refused_and_not_a_servers_error(
+def test_a_host_that_is_not_trusted_does_not_become_a_servers_error(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_mode("http", monkeypatch)
-    options: dict[str, Any] = {"config": {"TRUSTED_HOSTS": ["elsewhere.example"]}}
-    oracle = observe(upstream, [get()], clock, **options)
-    mine = observe(own, [get()], clock, **options)
-    assert oracle.answers == ["SecurityError: 400 Bad Request: Host 'shop.example' is not trusted."]
-    assert mine.answers[0][0] == "400 BAD REQUEST"
+
+    class Wary(flask.Request):
+        trusted_hosts = ["elsewhere.example"]  # noqa: RUF012
+
+    def add(app: flask.Flask) -> None:
+        app.request_class = Wary
+
+    oracle, mine = (observe(way, [get()], clock, prepare=add) for way in (upstream, own))
+    assert str(oracle.answers[0]).startswith("SecurityError")
+    status = mine.answers[0][0]
+    assert status in {"400 BAD REQUEST", "200 OK"}  # the latter before Flask 3.1
     [span] = mine.spans
-    assert span["attributes"]["http.response.status_code"] == 400
+    assert span["attributes"]["http.response.status_code"] == int(status[:3])
 
 
 def test_what_a_span_processor_changes_at_the_start_stays_changed(mode: str, clock: Clock) -> None:
@@ -542,13 +548,23 @@ ASKS = st.builds(
 )
 
 
+def has_address(ask: Ask) -> bool:
+    """Tell whether Flask can make a URL of a request, which upstream asks for each one's."""
+    try:
+        return bool(flask.Request(ask.build()).url)
+    except ValueError:
+        return False
+
+
 @settings(
     max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
-    asks=st.lists(ASKS, min_size=1, max_size=3), captured=st.booleans(), mode=st.sampled_from(MODES)
+    asks=st.lists(ASKS.filter(has_address), min_size=1, max_size=3),
+    captured=st.booleans(),
+    mode=st.sampled_from(MODES),
 )
 def test_any_request_is_told_as_opentelemetry_tells_it(
     asks: list[Ask], captured: bool, mode: str, clock: Clock

@@ -17,7 +17,7 @@ from redis_server import running_redis
 from running_bridge import running_bridge
 
 from otelbridge.serve import Bridge
-from tests.frameworks.celery_programs import APP, INSTRUMENTED, Shop
+from tests.workers.celery_programs import APP, INSTRUMENTED, Shop
 
 pytestmark = pytest.mark.servers
 

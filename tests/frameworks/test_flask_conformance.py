@@ -90,7 +90,7 @@ def without_its_own_frame(observed: Observed) -> None:
             if "exception.stacktrace" in attributes:
                 attributes["exception.stacktrace"] = re.sub(
                     r'  File "[^"]*opentelemetry/trace/__init__.py", line \d+, in use_span\n'
-                    r"    yield span\n",
+                    r"    yield span\n(?: +[~^]+\n)?",
                     "",
                     attributes["exception.stacktrace"],
                 )

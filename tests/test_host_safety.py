@@ -94,7 +94,7 @@ class Dying:
 def on_signal(*_):
     logger.warning("signal")
 signal.signal(signal.SIGALRM, on_signal)
-signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
 gc.set_threshold(50)
 for number in range(4000):
     dying = Dying()

@@ -125,7 +125,8 @@ def test_a_loop_that_is_ended_by_a_signal(end: int, bridge: Bridge, tmp_path: Pa
     # One may have been logged and not yet printed.
     assert numbers in [Counter(range(1, len(printed) + more)) for more in (1, 2)]
     rounds = [span for span in spans(bridge) if span.name == "round"]
-    assert len({span.trace_id for span in rounds}) == len(rounds) >= 5
+    # The last round may not have come to its end.
+    assert len({span.trace_id for span in rounds}) == len(rounds) >= len(printed) - 1
     [ended] = logs(bridge, 'event.name: "otelbridge.process.end"')
     outcome = {signal.SIGTERM: "terminated", signal.SIGINT: "interrupted"}[end]
     assert ended.attributes["otelbridge.process.outcome"] == outcome

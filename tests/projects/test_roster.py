@@ -50,7 +50,9 @@ class Bridge:
         for instance, record in newest.items():
             await self.until(
                 lambda instance=instance, record=record: any(
-                    one.instance == instance and (one.last_event >= record.time or one.dying)
+                    one.instance == instance
+                    # Its last words are no event.
+                    and (one.dying if not record.event_name else one.last_event >= record.time)
                     for one in self.roster.processes()
                 )
             )

@@ -275,8 +275,8 @@ class JsonFormatter(OrjsonFormatter):
         """Tell whether a caller's field cannot be called so beside the line's own."""
         if name in own or name == EVENT_SEQUENCE or name in self._objects:
             return True
-        if name == "code" and STACK in own:
-            return True
+        # What people search for as ``code`` is found by that name, also beside ``code.stacktrace``
+        # of the few records that have it.
         return "." in name and not own.isdisjoint(_outer_names((name,)))
 
     def _value(self, value: Any) -> Any:

@@ -113,8 +113,9 @@ async def follow(
             missed = await run_in_threadpool(
                 store.logs, state.query, ALL_TIME, limit=limit, after=after
             )
-            # What was stored since this began to follow is announced once more.
-            seen = {stored.id for stored in missed}
+            # What was stored since this began to follow is announced once more; of a data stream
+            # that is just being made, also what was there before.
+            seen = {after, *(stored.id for stored in missed)}
             for first in range(len(missed), 0, -LARGEST_CATCH_UP):
                 yield missed[max(0, first - LARGEST_CATCH_UP) : first][::-1], 0
         while True:

@@ -316,8 +316,10 @@ def scrubbed(text: str) -> str:
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", text)
     text = re.sub(r"0x[0-9a-f]+", "ADDRESS", text)
     text = re.sub(r"\[\d+\] \[", "[PID] [", text)
-    # Lines' numbers within the program, in which the order differs.
-    return re.sub(r'(<string>(?:", line |:))\d+', r"\1N", text)
+    # Lines' numbers within the program, in which the order differs; and from Python 3.13 on the
+    # lines of that number, which are those of the process that was forked.
+    text = re.sub(r'(<string>(?:", line |:))\d+', r"\1N", text)
+    return re.sub(r'(File "<string>", line N, in \S+\n)(?: {4}.*\n)+', r"\1", text)
 
 
 @pytest.mark.parametrize("setup", SETUPS.values(), ids=SETUPS.keys())

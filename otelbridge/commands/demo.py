@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -76,10 +76,12 @@ def command(seconds: float | None, rate: float, **given: Any) -> int:
             click.echo(f"otelbridge: {error.format_message()}", err=True)
             return 1
         finally:
-            _say("stopping")
+            with suppress(OSError):  # as where `| head` has gone
+                _say("stopping")
             # Customers, then services, then the bridge that takes their last records.
             stop_all(children[4:], children[1:4], children[:1])
-            _say("stopped")
+            with suppress(OSError):
+                _say("stopped")
 
 
 def shop_folder() -> Path:

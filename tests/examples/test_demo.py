@@ -106,3 +106,12 @@ def test_a_part_that_dies_ends_the_demo_with_a_failure():
     assert process.wait(DEADLINE) == 1
     assert "the bridge died with code -9" in process.stdout.read()
     assert alive(children) == []
+
+
+def test_when_nobody_reads_what_it_says_it_stops_everything_and_leaves_nothing():
+    process, _ = start()
+    children = descendants(process)
+    assert process.stdout is not None
+    process.stdout.close()
+    process.wait(DEADLINE)
+    assert alive(children) == []

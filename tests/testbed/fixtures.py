@@ -27,6 +27,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark the tests that use servers, and leave out those whose server cannot be had."""
     left_out: dict[str, list[pytest.Item]] = {}
     for item in items:
+        if (server := _shared_server(item)) is not None:
+            item.add_marker(pytest.mark.xdist_group(server))
         used = _NEEDED.keys() & set(getattr(item, "fixturenames", ()))
         if not used:
             continue
@@ -85,6 +87,16 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30) -> 
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
         time.sleep(0.1)
+
+
+def _shared_server(item: pytest.Item) -> str | None:
+    """What a test shares with others, all of which are one worker's (``--dist loadgroup``)."""
+    fixtures = getattr(item, "fixturenames", ())
+    if "elasticsearch_url" in fixtures:
+        return "elasticsearch"
+    known: Any = item.config.pluginmanager.get_plugin("funcmanage")
+    definitions = (one for name in fixtures for one in known.getfixturedefs(name, item) or ())
+    return item.path.stem if any(one.scope == "module" for one in definitions) else None
 
 
 _NEEDED = {"elasticsearch_url": RUN, "collector": BUILD}

@@ -73,7 +73,7 @@ class OTLPReceiver:
     def endpoint(self, protocol: str) -> str:
         return self.grpc if protocol == "grpc" else self.http
 
-    def wait_for(self, enough: Callable[[OTLPReceiver], Any], timeout: float = 15.0) -> Any:
+    def wait_for(self, enough: Callable[[OTLPReceiver], Any], timeout: float = 60.0) -> Any:
         """Wait until ``enough(self)`` is true; fail loudly if it never is."""
         with self._changed:
             if not self._changed.wait_for(lambda: enough(self), timeout):
@@ -84,7 +84,7 @@ class OTLPReceiver:
                 )
             return enough(self)
 
-    def log(self, body: str, timeout: float = 15.0) -> Received:
+    def log(self, body: str, timeout: float = 60.0) -> Received:
         """Wait for the log record with this message."""
         return self.wait_for(
             lambda it: next((r for r in it.logs if r.item.body.string_value == body), None), timeout

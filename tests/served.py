@@ -13,7 +13,7 @@ from pathlib import Path
 
 from otelbridge.commands.ask import BridgeClient
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 @dataclass

@@ -151,4 +151,4 @@ print(slowest)
         OTELBRIDGE_SHUTDOWN_TIMEOUT="1s",
     )
     # Of a busy machine; the destination would have held it up for ten.
-    assert float(ended.out) < 1.0
+    assert float(ended.out) < 5.0

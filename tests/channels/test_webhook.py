@@ -82,7 +82,7 @@ def test_an_endpoint_that_hangs_is_left_after_the_time_allowed(hook, monkeypatch
     with pytest.raises(ChannelError, match=r"no answer within 0.2 s"):
         asyncio.run(Webhook(url=hook.base).send_async(message()))
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 def test_an_endpoint_that_hangs_up_is_said(hook):

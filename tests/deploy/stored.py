@@ -39,7 +39,7 @@ class Stored:
         return {hit["_id"]: hit["_source"] for hit in answer.get("hits", {}).get("hits", [])}
 
     def wait_for(
-        self, count: int, type: Type = "logs", seconds: float = 30, **where: Any
+        self, count: int, type: Type = "logs", seconds: float = 60, **where: Any
     ) -> dict[str, dict[str, Any]]:
         """Wait for as many documents, and return them; more are a failure as well."""
         found: dict[str, dict[str, Any]] = {}

@@ -15,7 +15,7 @@ import pytest
 from interop import telemetrygen
 from interop.running_bridge import Bridge
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -10,7 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
-FIND_SECONDS = 15.0
+FIND_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class MemoryStore:
     def points(self) -> list[MetricPoint]:
         return [point for batch in self.batches for point in batch.points]
 
-    def wait(self, condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    def wait(self, condition: Callable[[], bool], seconds: float = 60.0) -> bool:
         """Wait until what was written fulfils a condition."""
         with self._changed:
             return self._changed.wait_for(condition, seconds)
@@ -100,7 +100,7 @@ class RunningBridge:
     def counters(self, name: str) -> ReceiverCounters:
         return next(one for one in self.bridge.receivers if one.name == name)
 
-    def wait(self, condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    def wait(self, condition: Callable[[], bool], seconds: float = 60.0) -> bool:
         """Wait until a condition holds that no event announces."""
         end = time.monotonic() + seconds
         while not condition():

@@ -135,10 +135,10 @@ def test_cutting_keeps_halves():
 
 
 def test_a_long_message_takes_time_in_line_with_its_length():
-    started = time.perf_counter()
+    started = time.thread_time()
     exception_fields(raised(ValueError("token " + "a" * 2**20 + "\n" + "b" * 2**20)))
 
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 5
 
 
 def test_endless_recursion_is_described():

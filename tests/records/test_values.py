@@ -331,20 +331,20 @@ def same_keys() -> Any:
 @pytest.mark.parametrize("make", [billion_laughs, circles, same_keys])
 def test_time_is_bounded_by_the_limit_not_by_the_value(make):
     value = make()
-    started = time.perf_counter()
+    started = time.thread_time()
 
     written = json_value(value, 512 * 1024)
 
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5
     assert len(orjson.dumps(written)) < 20 * 2**20
 
 
 def test_time_grows_in_line_with_length():
     def seconds(length: int) -> float:
         value = {"text": "é" * length, "items": ["x"] * (length // 10)}
-        started = time.perf_counter()
+        started = time.thread_time()
         json_value(value, 10**9)
-        return time.perf_counter() - started
+        return time.thread_time() - started
 
     short = min(seconds(100_000) for _ in range(5))
     long = min(seconds(1_000_000) for _ in range(5))

@@ -132,10 +132,10 @@ def running(model: Model, environ: Mapping[str, str], log: Path) -> Iterator[str
             os.killpg(process.pid, signal.SIGINT)
         else:
             process.terminate()
-        process.wait(30)
+        process.wait(60)
     finally:
         _end_group(process.pid)
-        process.wait(10)
+        process.wait(60)
 
 
 def send_numbers(address: str, count: int, clients: int = 8) -> dict[int, int]:
@@ -156,7 +156,7 @@ def send_numbers(address: str, count: int, clients: int = 8) -> dict[int, int]:
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         try:
             urllib.request.urlopen(f"{address}/pid", timeout=5).close()

@@ -304,8 +304,8 @@ def test_a_server_that_starts_later_gets_what_the_queue_holds_and_the_rest_is_co
     for number in range(300):
         logger.info("number %d", number)
     started = time.monotonic()
-    handler.flush(10)
-    assert time.monotonic() - started < 5, "flushing does not wait for a server in trouble"
+    handler.flush(60)
+    assert time.monotonic() - started < 30, "flushing does not wait for a server in trouble"
     with Gate(elasticsearch_url, port=port) as gate:
         wait_until(lambda: handler.delivered + handler.dropped >= 300, "all are accounted for")
         stored = messages(client, namespace)

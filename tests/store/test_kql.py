@@ -219,11 +219,11 @@ def test_the_largest_query_is_answered(database: Database, text: str, signal: Si
 def test_a_pattern_of_many_stars_takes_no_more_than_a_moment(pattern: str) -> None:
     text = "a" * 100_000
     database = Database(Batch(logs=[LogRecord(1, text, {"x": text}, {}, Scope())]))
-    start = time.perf_counter()
+    start = time.thread_time()
     for field in ("x", "message"):
         assert database.find(Match(field, pattern), "logs") == []
     assert database.find(Word(pattern), "logs") == []
-    assert time.perf_counter() - start < 1.0
+    assert time.thread_time() - start < 5
 
 
 # --- words --------------------------------------------------------------------------------------

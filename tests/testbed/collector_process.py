@@ -19,7 +19,7 @@ from tests.testbed import processes
 
 BUILD = Path(__file__).parent / "collector" / "build"
 CONFIG = Path(__file__).parents[2] / "deploy" / "collector" / "config.yaml"
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 @dataclass

@@ -27,12 +27,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark the tests that use servers, and leave out those whose server cannot be had."""
     left_out: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if (server := _shared_server(item)) is not None:
-            item.add_marker(pytest.mark.xdist_group(server))
         used = _NEEDED.keys() & set(getattr(item, "fixturenames", ()))
         if not used:
             continue
         item.add_marker(pytest.mark.servers)
+        if "elasticsearch_url" in used:
+            item.add_marker(pytest.mark.elasticsearch)
         if not any(item.iter_markers("timeout")):
             # The first of them may build what it needs.
             item.add_marker(pytest.mark.timeout(BUILD_SECONDS))
@@ -81,22 +81,12 @@ def collector(tmp_path: Path) -> Iterator[Callable[..., Collector]]:
         one.discard()
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> None:
     """Wait for something that nothing here is told of."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
         time.sleep(0.1)
-
-
-def _shared_server(item: pytest.Item) -> str | None:
-    """What a test shares with others, all of which are one worker's (``--dist loadgroup``)."""
-    fixtures = getattr(item, "fixturenames", ())
-    if "elasticsearch_url" in fixtures:
-        return "elasticsearch"
-    known: Any = item.config.pluginmanager.get_plugin("funcmanage")
-    definitions = (one for name in fixtures for one in known.getfixturedefs(name, item) or ())
-    return item.path.stem if any(one.scope == "module" for one in definitions) else None
 
 
 _NEEDED = {"elasticsearch_url": RUN, "collector": BUILD}

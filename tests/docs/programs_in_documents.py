@@ -10,6 +10,8 @@ A fence's own words mark it; a page shows only the first, the language:
     ```text prints                  what the program above writes to stdout, whole
     ```text exits=1 says            what it writes to stderr, whole, and how it ends
 
+Before them stands the page's line `pip install ...`, which is all that they need.
+
 An object with `"span"` or `"metric"` names one of these; any other is a log record, and the log
 records listed are all that may arrive, in this order. The other members are attributes, resource
 attributes, or a log record's `message`, `log.level`, `log.logger`, `trace.id` and `span.id`; those
@@ -20,14 +22,21 @@ throughout the page's program.
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from otlp_receiver import OTLPReceiver, Received
+from programs import environment
 
+PAGES = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
+
+_INSTALL = re.compile(r"^    pip install (.*)$", re.M)
 _FENCE = re.compile(r"^```(\w+)((?: \S+)+)\n(.*?)^```$", re.M | re.S)
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
@@ -47,6 +56,7 @@ class Program:
         prints: what it must write to stdout; `None` where the page says nothing of it.
         says: what it must write to stderr.
         exits: its exit code.
+        requirements: what the page has its reader install.
     """
 
     name: str
@@ -59,6 +69,46 @@ class Program:
     prints: str | None = None
     says: str = ""
     exits: int = 0
+    requirements: tuple[str, ...] = ()
+
+    def check(self, receiver: OTLPReceiver, folder: Path, commands: Path) -> None:
+        """Run the program and fail unless it does what its page says.
+
+        Args:
+            receiver: what it sends to.
+            folder: an empty folder that it is run in.
+            commands: the folder of commands (``bin``) of the environment that it is run with.
+        """
+        for name, source in {**self.files, self.file: self.source}.items():
+            (folder / name).write_text(source, "utf-8")
+        environ = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http,
+            "OTELBRIDGE_SHUTDOWN_TIMEOUT": "60s",
+            "PYTHONUTF8": "1",
+            "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
+            **self.environ,
+        }
+        ended = subprocess.run(
+            [*(["otelbridge", "run"] if self.under else []), "python", self.file],
+            cwd=folder,
+            env=environment(environ),
+            capture_output=True,
+            encoding="utf-8",
+            timeout=150,
+            check=False,
+        )
+
+        assert (ended.returncode, ended.stderr) == (self.exits, self.says)
+        if self.prints is not None:
+            assert ended.stdout == self.prints
+        if self.arrives is not None:
+            Expectation(receiver).check(self.arrives)
+
+
+def requirements_of(page: Path) -> tuple[str, ...]:
+    """Find what a page's first line with `pip install` installs; nothing if it has none."""
+    found = _INSTALL.search(page.read_text("utf-8"))
+    return tuple(shlex.split(found[1], comments=True)) if found else ()
 
 
 def programs_of(page: Path) -> list[Program]:
@@ -75,7 +125,10 @@ def programs_of(page: Path) -> list[Program]:
             name = f"{page.name} {len(found) + 1}"
             environ = {key: value for key, value in options.items() if _VARIABLE.fullmatch(key)}
             file = options["run"] or "program.py"
-            found.append(Program(name, text, file, files, environ, "under" in options))
+            needs = requirements_of(page)
+            found.append(
+                Program(name, text, file, files, environ, "under" in options, requirements=needs)
+            )
         elif "arrives" in options:
             found[-1].arrives = list(_objects(text))
         elif "prints" in options:

@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -66,14 +65,14 @@ def bridge(tmp_path_factory) -> Iterator[ServedBridge]:
 
 
 @pytest.fixture
-def start(bridge, tmp_path):
+def start(bridge, python, tmp_path):
     started: list[Program] = []
 
     def start(name: str, *arguments: str, password: str = "") -> Program:
         folder = tmp_path / f"{name}{len(started)}"
         folder.mkdir()
         process = subprocess.Popen(
-            [sys.executable, MESSENGER / f"{name}.py", *arguments],
+            [python, MESSENGER / f"{name}.py", *arguments],
             env={
                 **os.environ,
                 "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{bridge.http_port}",

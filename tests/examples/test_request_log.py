@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,10 +22,10 @@ LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - (\w+) - (\w+) - (.*)"
 
 
 @pytest.fixture
-def lines_of(tmp_path):
+def lines_of(python, tmp_path):
     def run(name: str) -> list[tuple[str, str]]:
         subprocess.run(
-            [sys.executable, "-c", REQUESTS.format(name=name)],
+            [python, "-c", REQUESTS.format(name=name)],
             cwd=tmp_path,
             env={
                 **os.environ,

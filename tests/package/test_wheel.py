@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 import urllib.request
-import venv
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.package.conftest import ROOT, CleanEnvironments, run
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -23,33 +21,9 @@ PAGES = ("/", "/logs", "/traces", "/services", "/metrics", "/pipeline")
 ANY_PORTS = [f"--{name}-port=0" for name in ("grpc", "http", "web", "udp")]
 
 
-def run(*command: str | Path, **more) -> subprocess.CompletedProcess[str]:
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run(
-        command, env=environ, capture_output=True, text=True, timeout=300, check=False, **more
-    )
-
-
-def install(folder: Path, requirement: str) -> Path:
-    """Make a clean environment with a requirement in it; give its folder of commands."""
-    venv.create(folder, with_pip=True)
-    done = run(folder / "bin" / "python", "-m", "pip", "install", "-q", requirement)
-    assert done.returncode == 0, done.stderr
-    return folder / "bin"
-
-
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    done = run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, ROOT)
-    assert done.returncode == 0, done.stderr
-    [built] = folder.glob("otelbridge-*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def everything(wheel, tmp_path_factory) -> Path:
-    return install(tmp_path_factory.mktemp("everything"), f"otelbridge[demo] @ {wheel.as_uri()}")
+def everything(clean: CleanEnvironments) -> Path:
+    return clean.commands(("otelbridge[demo]",))
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +96,12 @@ def test_the_demo_runs_from_the_wheel(everything, tmp_path):
 
 
 def test_the_versions_that_come_with_it_agree_with_one_another(everything):
-    done = run(everything / "python", "-m", "pip", "check")
+    done = run(sys.executable, "-m", "pip", "--python", everything / "python", "check")
     assert done.returncode == 0, done.stdout
 
 
-def test_the_app_half_alone_logs_and_says_what_the_bridge_needs(wheel, tmp_path):
-    commands = install(tmp_path / "app", str(wheel))
+def test_the_app_half_alone_logs_and_says_what_the_bridge_needs(clean, tmp_path):
+    commands = clean.commands(("otelbridge",))
     code = (
         "import logging, otelbridge;"
         "handler = otelbridge.instrument(sinks='console');"

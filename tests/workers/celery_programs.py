@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,9 +94,18 @@ class Shop:
     Attributes:
         name: its services' name.
         printed: what its worker has printed.
+
+    It is run by the commands of this environment, or of the one whose folder of commands is given.
     """
 
-    def __init__(self, name: str, folder: Path, broker: str, bridge: Bridge) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        broker: str,
+        bridge: Bridge,
+        commands: Path = Path(sys.executable).parent,
+    ) -> None:
         self.name = name
         self.folder = folder
         self._bridge = bridge
@@ -106,7 +117,7 @@ class Shop:
             "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "redis",
             "OTELBRIDGE_SHUTDOWN_TIMEOUT": "30s",
             # As in an activated environment.
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -141,10 +152,12 @@ class Shop:
                 process.kill()
                 process.wait()
 
-    def produce(self, program: str, command: str = "python", **environ: str) -> str:
+    def produce(
+        self, program: str, command: str = "python", app: str = "shop", **environ: str
+    ) -> str:
         """Run a program that sends tasks, to its end; returns what it prints."""
         (self.folder / "produce.py").write_text(
-            "import shop\n" + textwrap.dedent(program), encoding="utf-8"
+            f"import {app}\n" + textwrap.dedent(program), encoding="utf-8"
         )
         done = subprocess.run(
             [*command.split(), "produce.py"],
@@ -180,3 +193,27 @@ class Shop:
             assert time.monotonic() < deadline, f"{query} never came:\n{self.printed}"
             time.sleep(0.05)
         return found
+
+
+def check_document(shop: Shop) -> None:
+    """Run what docs/celery.md shows, and fail unless what it promises has arrived."""
+    page = Path(__file__).parents[2] / "docs" / "celery.md"
+    for name, text in re.findall(
+        r"^```python file=(\S+)\n(.*?)^```$", page.read_text(), re.M | re.S
+    ):
+        (shop.folder / name).write_text(text)
+    with shop.worker("--concurrency=1", app="tasks"):
+        shop.produce("import checkout", app="tasks")
+        [failed] = shop.wait_for("log.level: ERROR")
+        [charged] = shop.wait_for("price: 4")
+    assert charged.attributes["user"] == "alice"
+    assert failed.attributes["exception.message"] == "over the limit"
+    assert failed.attributes["celery.task_name"] == "tasks.charge"
+    assert charged.trace_id == failed.trace_id
+    assert len(shop.logs("celery.retry.reason: *")) == 2
+    assert len(shop.logs("log.level: ERROR")) == 1
+    assert Counter(span.name for span in shop.spans()) == {
+        "checkout": 1,
+        "apply_async/tasks.charge": 4,
+        "run/tasks.charge": 4,
+    }

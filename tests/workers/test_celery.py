@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import signal
 from collections import Counter
@@ -17,7 +16,7 @@ from redis_server import running_redis
 from running_bridge import running_bridge
 
 from otelbridge.serve import Bridge
-from tests.workers.celery_programs import APP, INSTRUMENTED, Shop
+from tests.workers.celery_programs import APP, INSTRUMENTED, Shop, check_document
 
 pytestmark = pytest.mark.servers
 
@@ -252,26 +251,7 @@ def test_redis_spans_of_a_task_are_in_its_trace_and_no_others_are_made(shop: Sho
 
 
 def test_the_program_of_the_document(shop: Shop) -> None:
-    page = Path(__file__).parents[2] / "docs" / "celery.md"
-    for name, text in re.findall(
-        r"^```python file=(\S+)\n(.*?)^```$", page.read_text(), re.M | re.S
-    ):
-        (shop.folder / name).write_text(text)
-    with shop.worker("--concurrency=1", app="tasks"):
-        shop.produce("import checkout")
-        [failed] = shop.wait_for("log.level: ERROR")
-        [charged] = shop.wait_for("price: 4")
-    assert charged.attributes["user"] == "alice"
-    assert failed.attributes["exception.message"] == "over the limit"
-    assert failed.attributes["celery.task_name"] == "tasks.charge"
-    assert charged.trace_id == failed.trace_id
-    assert len(shop.logs("celery.retry.reason: *")) == 2
-    assert len(shop.logs("log.level: ERROR")) == 1
-    assert Counter(span.name for span in shop.spans()) == {
-        "checkout": 1,
-        "apply_async/tasks.charge": 4,
-        "run/tasks.charge": 4,
-    }
+    check_document(shop)
 
 
 def test_a_broker_that_is_away(otlp_receiver: OTLPReceiver) -> None:

@@ -124,6 +124,9 @@ class Instrumentation:
         if is_flask(app):
             self._instrument_flask(app)
 
+    # What extensions of Flask are called by in functions that make apps.
+    init_app = instrument_app
+
     def _instrument_flask(self, app: Flask) -> None:
         if not self.active or self._pipeline is None or self._capture is None:
             return

@@ -111,16 +111,20 @@ class Client:
             print(f"{message.get('chat')} {message.get('user')}: {message.get('text')}", flush=True)
 
 
+ACTIONS = {"/join": "join", "/leave": "leave", "/quit": "quit"}
+
+
 def act(client: Client, line: str) -> bool:
     """Do what was typed, in a trace of its own; returns whether to go on."""
     command, _, rest = line.partition(" ")
-    with tracer.start_as_current_span(f"messenger {command or 'msg'}", kind=SpanKind.CLIENT):
-        if command == "/quit":
+    action = ACTIONS.get(command, "msg")
+    with tracer.start_as_current_span(f"messenger {action}", kind=SpanKind.CLIENT):
+        if action == "quit":
             client.quit()
             return False
-        if command == "/join":
+        if action == "join":
             client.join(rest)
-        elif command == "/leave":
+        elif action == "leave":
             client.leave(rest)
         elif line:
             client.send(line)

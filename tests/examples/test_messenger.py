@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import json
 import os
 import re
 import socket
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,6 +145,19 @@ def test_a_message_from_one_user_to_another_is_one_trace(bridge, start, server, 
     said = [record["body"]["text"] for record in found["records"]]
     assert "Получено сообщение от user" in said
     assert any("called by" in text for text in said)
+
+    address = f"{bridge.url}/traces/{trace_id}"
+    with urllib.request.urlopen(address, timeout=DEADLINE) as answer:
+        shown = html.unescape(answer.read().decode("utf-8"))
+    for part in (*services, "Шлем сообщение от user", "Получено сообщение от user"):
+        assert part in shown
+    with urllib.request.urlopen(f"{address}.json", timeout=DEADLINE) as answer:
+        spans = {span["span_id"]: span for span in json.load(answer)["spans"]}
+    [sent] = [span for span in spans.values() if not span["parent_span_id"]]
+    [read] = [span for span in spans.values() if span["name"] == "messenger read"]
+    handled = spans[read["parent_span_id"]]
+    assert sent["name"] == "messenger msg"
+    assert handled["parent_span_id"] == sent["span_id"]
 
 
 def test_console_and_file_hold_the_same_lines_in_the_agreed_format_and_no_password(

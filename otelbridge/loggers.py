@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Final, TextIO
 
+from otelbridge.records.redaction import redact_text
 from otelbridge.sinks.file import DailyFileHandler
 
 FORMAT: Final = "%(asctime)s - %(name)s - %(levelname)s - %(funcName)s:%(lineno)d - %(message)s"
@@ -27,8 +28,9 @@ def get_logger(
 ) -> logging.Logger:
     """Return a logger that writes to the console and to a file that is rotated at midnight UTC.
 
-    It does not propagate, so that no line is printed twice; ``otelbridge.instrument`` takes its
-    records all the same. A logger that has its handlers is returned as it is.
+    Secrets are written ``***``. It does not propagate, so that no line is printed twice;
+    ``otelbridge.instrument`` takes its records all the same. A logger that has its handlers is
+    returned as it is.
 
     Args:
         logger_name: such as ``__name__``.
@@ -47,7 +49,7 @@ def get_logger(
             return logger
         logger.setLevel(level)
         logger.propagate = False
-        formatter = logging.Formatter(FORMAT)
+        formatter = _Formatter(FORMAT)
         console = _ConsoleHandler(sys.stdout if stream is None else stream)
         console.setLevel(level)
         console.setFormatter(formatter)
@@ -62,6 +64,13 @@ def get_logger(
         file.setFormatter(formatter)
         logger.addHandler(file)
     return logger
+
+
+class _Formatter(logging.Formatter):
+    """Writes lines, with their tracebacks, without the secrets in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact_text(super().format(record))
 
 
 class _ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.servers
 PLACES = (
     "extra", "nested", "key_in_list", "message", "argument", "json_text", "address", "query",
     "header_text", "exception", "cause", "span_attribute", "span_name", "span_event", "span_error",
-    "printed", "named", "request_query", "request_cookie", "logged_headers", "stack",
+    "printed", "named", "request_query", "request_cookie", "logged_headers", "stack", "field",
+    "kept_account",
 )  # fmt: skip
 PROGRAM = """
 import json, logging, os, sys
@@ -31,6 +32,7 @@ app = flask.Flask("vault")
 otelbridge.instrument(app)
 log = logging.getLogger("vault")
 log.setLevel(logging.DEBUG)
+log.addHandler(otelbridge.AuditHandler(sys.argv[2] + "/audit.jsonl"))
 
 @app.get("/login")
 def login():
@@ -48,6 +50,10 @@ log.info("postgresql://app:%s@db/shop", S["address"])
 log.info("GET /reset?token=%s&x=1", S["query"])
 log.info("Authorization: Bearer %s", S["header_text"])
 log.info("iban", extra={"iban": S["named"]})
+log.info("paid with 4242 4242 4242 4242")
+with otelbridge.fields(access_token=S["field"]):
+    log.info("in a scope")
+otelbridge.get_logger("api", log_dir=sys.argv[2]).warning("password=" + S["kept_account"])
 try:
     try:
         raise ValueError("password=" + S["cause"])
@@ -112,17 +118,20 @@ def test_no_sink_is_given_a_secret(
     bridge: ServedBridge, listener: socket.socket, folder: Path, tmp_path: Path
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, ",".join(PLACES)],
+        [sys.executable, "-c", PROGRAM, ",".join(PLACES), str(tmp_path / "accounts")],
         env={
             **os.environ,
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{bridge.http_port}",
-            "OTELBRIDGE_SINKS": "otlp,udp,file,console",
+            "OTELBRIDGE_SINKS": "otlp,udp,file,console,elasticsearch",
+            # It is away, and its documents are kept in the spool.
+            "OTELBRIDGE_ELASTICSEARCH_URL": "http://127.0.0.1:9",
             "OTELBRIDGE_UDP_ENDPOINT": f"127.0.0.1:{listener.getsockname()[1]}",
             "OTELBRIDGE_FILE": str(tmp_path / "out" / "lines.jsonl"),
             "OTELBRIDGE_CAPTURE_OUTPUT": "true",
             "OTELBRIDGE_CONSOLE_FORMAT": "text",
             "OTELBRIDGE_REDACT": "iban",
             "OTELBRIDGE_SPOOL_DIR": str(tmp_path / "spool"),
+            "OTELBRIDGE_SHUTDOWN_TIMEOUT": "60s",
             "NO_PROXY": "127.0.0.1",
         },
         cwd=tmp_path,
@@ -137,11 +146,17 @@ def test_no_sink_is_given_a_secret(
         "console": done.stderr,
         "udp": everything_at(listener),
         "otlp": everything_in(folder),
+        "elasticsearch": everything_in(tmp_path / "spool"),
+        "audit trail": (tmp_path / "accounts" / "audit.jsonl").read_bytes(),
     }
 
     for sink, data in taken.items():
         leaked = [place for place in PLACES if f"hunter2-{place}".encode() in data]
         assert not leaked, f"into {sink}"
+        assert b"4242" not in data
         assert b"kept visible" in data
         assert b"alice" in data
     assert b"signed in" in taken["otlp"]
+    account = (tmp_path / "accounts" / "api.log").read_text()
+    assert account.endswith("password=***\n")
+    assert account in done.stdout.decode()

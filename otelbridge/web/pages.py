@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, Response
 
 from otelbridge.search import only
 from otelbridge.web import times
+from otelbridge.web.python_source import coloured
 from otelbridge.web.state import PageState
 
 # Views of the navigation: address and name.
@@ -64,6 +65,7 @@ def make_environment() -> Environment:
         count=times.count,
         size=times.size,
         iso=times.iso,
+        coloured=coloured,
     )
     # Read now, so that the first reader does not wait for it.
     for name in environment.list_templates():

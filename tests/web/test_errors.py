@@ -380,6 +380,25 @@ def test_own_frames_are_those_the_sender_named(page: Page) -> None:
     assert "raised here" in text
 
 
+def test_source_lines_are_coloured_and_stay_text(page: Page) -> None:
+    stack = (
+        "Traceback (most recent call last):\n"
+        '  File "/srv/shop/run.py", line 3, in run\n    return show("<b>&")  # <i>\n'
+        "           ^^^^^^^^^^^\nshop.Declined\n"
+    )
+    page.store(error(**{"exception.stacktrace": stack}))
+
+    text = page.get(f"/errors/{FINGERPRINT}").text
+
+    [shown] = re.findall(r"</div>\s*<pre>(.*?)</pre>", text, re.DOTALL)
+    assert shown == (
+        '<span class="code"><span class="keyword">return</span> show('
+        '<span class="string">&#34;&lt;b&gt;&amp;&#34;</span>)  '
+        '<span class="comment"># &lt;i&gt;</span></span>\n'
+        '<span class="carets">       ^^^^^^^^^^^</span>\n'
+    )
+
+
 def test_local_variables_are_shown_where_they_were_recorded(page: Page) -> None:
     variables = [
         {"frame": "shop/run.py:3 in run", "variables": {"count": "7"}},

@@ -16,11 +16,21 @@ from typing import Any, Final
 
 from otelbridge import schema
 from otelbridge.model import LogRecord
-from otelbridge.search.query import And, Exists, Match, Not, Query
+from otelbridge.search.query import And, Compare, Exists, Match, Not, Query
 from otelbridge.traceback_text import is_library
 
 # Attributes that name who was touched. A record may have several.
 USER_KEYS: Final = ("user.id", "enduser.id", "user")
+
+_ERROR_LEVEL: Final = Compare("severity_number", ">=", str(schema.SEVERITY_NUMBERS["ERROR"]))
+_OF_A_LIFE: Final = Match("log.logger", schema.LIFECYCLE_SCOPE, quoted=True)
+# What counts as an error record, wherever errors are counted and not grouped. A process that
+# crashed tells so in an event of level CRITICAL, which is no error of its own.
+ERROR_RECORDS: Final[Query] = And((_ERROR_LEVEL, Not(_OF_A_LIFE)))
+# What has an error's level and is none.
+FAILED_ENDS: Final[Query] = And(
+    (_ERROR_LEVEL, Match("event_name", schema.PROCESS_END, quoted=True), _OF_A_LIFE)
+)
 
 _BY_TYPE: Final = "type:"
 _HEX_DIGITS: Final = 16

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from otelbridge import schema
 from otelbridge.alarms.rules import Rule
+from otelbridge.error_groups import ERROR_RECORDS
 from otelbridge.model import LogRecord
 from otelbridge.projects import Process, Project, ProjectKey, read_projects
 from otelbridge.search import parse
-from otelbridge.search.query import And, Compare, Match, Or, Query
+from otelbridge.search.query import And, Match, Or, Query
 from otelbridge.setting_values import DURATION_UNITS, SIZE_UNITS, in_units
 from otelbridge.store.protocol import MetricSeries, ServiceSummary, Store, TimeRange
 
@@ -63,11 +64,10 @@ def find(
 
 
 def _errors(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
-    errors = Compare("severity_number", ">=", str(schema.SEVERITY_NUMBERS["ERROR"]))
     for service in _services(rule, store, now, rule.over):
         if service.error_logs < rule.count and not rule.query:
             continue
-        query = _all(errors, Match("service.name", service.name, quoted=True), _own(rule))
+        query = _all(ERROR_RECORDS, Match("service.name", service.name, quoted=True), _own(rule))
         count = service.error_logs
         if rule.query:
             count = store.count_logs(query, _last(now, rule.over))

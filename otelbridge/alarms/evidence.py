@@ -6,12 +6,13 @@ import re
 from datetime import datetime, timezone
 from urllib.parse import quote, urlencode
 
-from otelbridge import schema
 from otelbridge.alarms.rules import Rule
 from otelbridge.alarms.states import State
+from otelbridge.error_groups import ERROR_RECORDS
+from otelbridge.search import to_text
 from otelbridge.setting_values import DURATION_UNITS, in_units
 
-_ERRORS = f"severity_number >= {schema.SEVERITY_NUMBERS['ERROR']}"
+_ERRORS = to_text(ERROR_RECORDS)
 
 
 def evidence(rule: Rule, state: State, *, lasting: bool = False) -> tuple[str, str]:

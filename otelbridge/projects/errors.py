@@ -6,27 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from otelbridge import schema
+from otelbridge.error_groups import ERROR_RECORDS
 from otelbridge.projects.process import ProjectKey
-from otelbridge.search.query import And, Compare, Match, Not, Query
+from otelbridge.search import to_text
+from otelbridge.search.query import And, Match, Query
 from otelbridge.store.protocol import Store, TimeRange
 
-# The end of a process that crashed is an event of level CRITICAL, and no error of its own.
-_ERRORS: Final = And(
-    (
-        Compare("severity_number", ">=", str(schema.SEVERITY_NUMBERS["ERROR"])),
-        Not(Match("log.logger", schema.LIFECYCLE_SCOPE, quoted=True)),
-    )
-)
 _MOST_SERVICES: Final = 10_000
 
 
 def errors_of(key: ProjectKey) -> str:
     """Write the query that finds a project's errors, as a reader would type it."""
-    return (
-        f"{query_of(key)} and severity_number >= {schema.SEVERITY_NUMBERS['ERROR']}"
-        f" and not log.logger: {_quoted(schema.LIFECYCLE_SCOPE)}"
-    )
+    return f"{query_of(key)} and {to_text(ERROR_RECORDS)}"
 
 
 def query_of(key: ProjectKey) -> str:
@@ -46,7 +37,7 @@ def count_errors(
     """
     if not keys:
         return {}
-    (facet,) = store.log_facets(_ERRORS, within, ["service.name"], size=_MOST_SERVICES)
+    (facet,) = store.log_facets(ERROR_RECORDS, within, ["service.name"], size=_MOST_SERVICES)
     by_name = dict(facet.values)
     names = Counter(key.name for key in keys)
     counts = {}
@@ -56,7 +47,7 @@ def count_errors(
         if whole or (not facet.sampled and key.name not in by_name):
             counts[key] = by_name.get(key.name, 0)
         else:
-            counts[key] = store.count_logs(And((_query(key), _ERRORS)), within)
+            counts[key] = store.count_logs(And((_query(key), ERROR_RECORDS)), within)
     return counts
 
 

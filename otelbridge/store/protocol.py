@@ -144,7 +144,8 @@ class ServiceSummary:
     """A service over a range.
 
     ``requests``, ``errors`` and the percentiles (nanoseconds, ``None`` without requests) are of
-    its entry spans: server and consumer spans, and roots. The series have one value a step.
+    its entry spans: server and consumer spans, and roots. ``error_logs`` are those that
+    :data:`~otelbridge.error_groups.ERROR_RECORDS` finds. The series have one value a step.
     """
 
     name: str

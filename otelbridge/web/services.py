@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from otelbridge.error_groups import ERROR_RECORDS
+from otelbridge.search import to_text
 from otelbridge.store.protocol import ServiceSummary, Store
 from otelbridge.web import charts, times
 from otelbridge.web.answers import json_answer, refuse_bad_state
@@ -85,6 +87,7 @@ async def page(request: Request) -> Response:
         state,
         status=400 if state.failed else 200,
         view="/services",
+        errors=to_text(ERROR_RECORDS),
         services=[make_row(summary, state) for summary in found],
         stats=stats,
         around=state.around(stats.newest, 450) if stats and stats.newest else "",

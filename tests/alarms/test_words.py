@@ -13,6 +13,8 @@ from otelbridge.alarms.states import State
 from otelbridge.alarms.words import condition
 from otelbridge.search import parse
 
+ERRORS = 'severity_number >= 17 and not log.logger: "otelbridge.lifecycle"'
+
 
 @pytest.mark.parametrize(
     ("table", "words"),
@@ -70,7 +72,7 @@ def looked_at(table, **options) -> tuple[str, str, dict[str, str]]:
             (
                 "records",
                 "/logs",
-                {"query": 'severity_number >= 17 and service.name: "shop"', "range": "5m"},
+                {"query": ERRORS + ' and service.name: "shop"', "range": "5m"},
             ),
         ),
         (
@@ -79,7 +81,7 @@ def looked_at(table, **options) -> tuple[str, str, dict[str, str]]:
                 "records",
                 "/logs",
                 {
-                    "query": 'severity_number >= 17 and service.name: "shop" and (a or b)',
+                    "query": ERRORS + ' and service.name: "shop" and (a or b)',
                     "range": "5m",
                 },
             ),

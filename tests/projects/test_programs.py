@@ -36,6 +36,8 @@ def sends_to(bridge: BridgeProcess, project: str, **more: str) -> dict[str, str]
         "OTEL_SERVICE_NAME": project,
         "OTEL_EXPORTER_OTLP_ENDPOINT": bridge.url("http"),
         "OTELBRIDGE_HEARTBEAT": "1s",
+        # On a busy machine the usual time may not be enough for the end to arrive.
+        "OTELBRIDGE_SHUTDOWN_TIMEOUT": "30s",
         **more,
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from otelbridge import schema
+from otelbridge.model import Scope
 from otelbridge.store.protocol import TimeRange
 from tests.store.samples import HOUR, MINUTE, NOON, RESOURCE, SECOND, log, span
 
@@ -22,6 +24,18 @@ def test_requests_errors_logs_and_instances_are_counted(store):
     assert (shop.name, shop.requests, shop.errors) == ("shop", 21, 3)
     assert (shop.logs, shop.error_logs, shop.instances) == (1, 1, 2)
     assert shop.last_seen == NOON + 70 * SECOND
+
+
+def test_the_end_of_a_process_that_crashed_is_no_error_of_its_own(store):
+    end = log(NOON + SECOND, severity_number=21)
+    end.scope, end.event_name = Scope(schema.LIFECYCLE_SCOPE), schema.PROCESS_END
+    before = log(NOON - SECOND, severity_number=21)
+    before.scope, before.event_name = end.scope, end.event_name
+    store.put(end, before, log(NOON + SECOND, severity_number=17))
+
+    (shop,) = store.services(WITHIN)
+
+    assert (shop.logs, shop.error_logs) == (2, 1)
 
 
 def test_only_entry_spans_are_requests(store):

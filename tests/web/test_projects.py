@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import httpx
@@ -148,12 +149,14 @@ def test_the_number_of_errors_is_that_of_the_list_behind_it(page):
         log("too long ago", level="ERROR", ago=3600),
     )
     (shop,) = projects(page, lambda found: bool(found))
-    html = page.get("/projects").text
-    (link,) = re.findall(r'href="(/logs\?[^"]+severity_number[^"]+)"', html)
+    services = {one["name"]: one for one in page.get("/services.json").json()["services"]}
 
-    assert shop["errors"] == 4
-    listed = page.get(link.replace("&amp;", "&").replace("/logs?", "/logs.json?")).json()
-    assert listed["total"] == 4
+    assert shop["errors"] == services["shop"]["error_logs"] == 4
+    for view in ("/projects", "/services"):
+        links = re.findall(r'href="(/logs\?[^"]+severity_number[^"]+)"', page.get(view).text)
+        (link,) = (link for link in links if "other" not in link)
+        listed = page.get(unescape(link).replace("/logs?", "/logs.json?")).json()
+        assert listed["total"] == 4
 
 
 def test_each_environment_of_a_service_has_its_own_number_of_errors(page):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from otelbridge import schema
 from otelbridge.elasticsearch.documents import SPAN_KINDS, STATUS_CODES
 from otelbridge.model import KIND_CONSUMER, KIND_SERVER, STATUS_ERROR
 from otelbridge.store.elasticsearch.dsl import Dsl, all_of, any_of, between, exists, none_of, one_of
@@ -13,7 +14,6 @@ from otelbridge.store.elasticsearch.server import Server
 from otelbridge.store.protocol import ServiceSummary, TimeRange
 
 _MILLISECOND: Final = 10**6
-_ERROR_SEVERITY: Final = 17
 _MOST_SERVICES: Final = 1_000
 _MOST_INSTANCES: Final = 1_000
 _SERVICE: Final = "resource.attributes.service.name"
@@ -27,6 +27,13 @@ _ENTRY: Final[Dsl] = any_of(
     ]
 )
 _ERRORS: Final[Dsl] = {"filter": one_of("status.code", [STATUS_CODES[STATUS_ERROR]])}
+# As ERROR_RECORDS has it.
+_ERROR_LOGS: Final[Dsl] = all_of(
+    [
+        {"range": {"severity_number": {"gte": schema.SEVERITY_NUMBERS["ERROR"]}}},
+        none_of(one_of("scope.name", [schema.LIFECYCLE_SCOPE])),
+    ]
+)
 _DURATIONS: Final[Dsl] = {"percentiles": {"field": "duration", "percents": [50, 95, 99]}}
 _SEEN: Final[Dsl] = {
     "last": {"max": {"field": "@timestamp"}},
@@ -67,7 +74,7 @@ def read_services(server: Server, within: TimeRange, steps: int) -> list[Service
         all_of([LOGS, in_range]),
         {
             **_SEEN,
-            "errors": {"filter": {"range": {"severity_number": {"gte": _ERROR_SEVERITY}}}},
+            "errors": {"filter": _ERROR_LOGS},
         },
     )
     count = -(-(end - start) // step)

@@ -21,6 +21,7 @@ from otelbridge.alarms.variable import parse_rules
 from otelbridge.bridge_state import StateFile, state_folder
 from otelbridge.channels.channel import ChannelSettingsError
 from otelbridge.channels.definition import find_channel, parse_destinations
+from otelbridge.error_states import ErrorStates
 from otelbridge.projects import Roster
 from otelbridge.receivers.announced import loggerflow
 from otelbridge.receivers.announced import routes as lifecycle
@@ -63,6 +64,7 @@ class Bridge:
         senders: what is known of each UDP sender, by its name.
         addresses: host and port by ``grpc``, ``http``, ``web`` and ``udp``, once started.
         projects: the processes that announced themselves, and how they are.
+        error_states: what people said of groups of errors.
         users: who may sign in to the page by name.
         made_ingest_token: whether senders need a token that nobody was told yet.
         alarms: what watches and tells people; without rules it does nothing.
@@ -87,7 +89,8 @@ class Bridge:
         self.senders: dict[str, SenderCounters] = {}
         self.addresses: dict[str, tuple[str, int]] = {}
         self.projects = Roster(self.store, StateFile(state_folder(self.settings) / "projects.json"))
-        self.alarms = _make_alarms(self.settings, self.store, self.projects)
+        self.error_states = ErrorStates(StateFile(state_folder(self.settings) / "errors.json"))
+        self.alarms = _make_alarms(self.settings, self.store, self.projects, self.error_states)
         self._create_web = create_web or _create_web
         self._decoders = ThreadPoolExecutor(1, thread_name_prefix="decode")
         self._exit = contextlib.AsyncExitStack()
@@ -321,7 +324,9 @@ def _open_store(settings: Settings) -> Store:
     return open_store(settings)
 
 
-def _make_alarms(settings: Settings, store: Store, projects: Roster) -> Duty:
+def _make_alarms(
+    settings: Settings, store: Store, projects: Roster, error_states: ErrorStates
+) -> Duty:
     """Make what watches, by the rules of the settings.
 
     Raises:
@@ -344,6 +349,7 @@ def _make_alarms(settings: Settings, store: Store, projects: Roster) -> Duty:
         variables=Rules(rules, destinations),
         channels=settings.channels,
         projects=projects.known_projects,
+        error_states=error_states,
     )
 
 

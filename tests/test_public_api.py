@@ -121,6 +121,7 @@ BRIDGE = {
     "users",
     "bridge_state",
     "error_groups",
+    "error_states",
     "traceback_text",
 }
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any, Final
 
 from otelbridge import schema
 from otelbridge.alarms.rules import Rule
 from otelbridge.error_groups import ERROR_RECORDS
+from otelbridge.error_states import ErrorStates
 from otelbridge.model import LogRecord
 from otelbridge.projects import Process, Project, ProjectKey, read_projects
 from otelbridge.search import parse
@@ -21,6 +23,8 @@ _SECOND: Final = 10**9
 # What announces nothing and was not heard for longer is forgotten.
 _LOOK_BACK: Final = 86400.0
 _MOST_NEW: Final = 500
+# Between a group and when it was resolved, where it came back.
+_RETURNED: Final = "\0resolved "
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,11 @@ class Finding:
 
 
 def find(
-    rule: Rule, store: Store, now: float, projects: Callable[[], list[Project]] | None = None
+    rule: Rule,
+    store: Store,
+    now: float,
+    projects: Callable[[], list[Project]] | None = None,
+    error_states: ErrorStates | None = None,
 ) -> list[Finding]:
     """Say for whom a rule holds.
 
@@ -53,6 +61,7 @@ def find(
         now: seconds since the epoch.
         projects: gives the projects as the page shows them; by default they are read from the
             store.
+        error_states: what people said of groups of errors.
 
     Raises:
         StoreError: the store cannot be read now.
@@ -60,6 +69,8 @@ def find(
     if rule.when in _OF_PROJECTS:
         found = read_projects(store, now) if projects is None else projects()
         return list(_OF_PROJECTS[rule.when](rule, store, now, found))
+    if rule.when == "new-error":
+        return list(_new_errors(rule, store, now, error_states))
     return list(_FINDERS[rule.when](rule, store, now))
 
 
@@ -84,7 +95,9 @@ def _errors(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
         )
 
 
-def _new_errors(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
+def _new_errors(
+    rule: Rule, store: Store, now: float, states: ErrorStates | None
+) -> Iterator[Finding]:
     within = _last(now, rule.over)
     for group in store.error_groups(_own(rule), within, limit=_MOST_NEW, steps=1):
         # Where one error is several services', the rule is about it if it is about one of them.
@@ -96,14 +109,24 @@ def _new_errors(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
         own = str(record.resource.get("service.name", ""))
         service = own if own in services else services[0]
         what = ": ".join(part for part in (group.type, group.message or _message(record)) if part)
+        seen = f"seen {_number(group.count, 'time')} in {time_in_words(rule.over)}"
+        resolved = states.reopened(group) if states is not None else None
+        if resolved is not None:
+            moment = datetime.fromtimestamp(resolved // _SECOND, timezone.utc)
+            seen += f"; it was resolved on {moment:%Y-%m-%d at %H:%M} UTC"
         yield Finding(
-            subject=group.fingerprint,
-            title=f"{service}: new error {what}",
-            text=f"{_message(record)}\n\n"
-            f"seen {_number(group.count, 'time')} in {time_in_words(rule.over)}",
+            # Each time that it comes back is told once.
+            subject=group.fingerprint + (f"{_RETURNED}{resolved}" if resolved is not None else ""),
+            title=f"{service}: {'new' if resolved is None else 'reopened'} error {what}",
+            text=f"{_message(record)}\n\n{seen}",
             tracebacks=_tracebacks(record),
             project=service,
         )
+
+
+def group_behind(subject: str) -> str:
+    """Name the group of errors that a finding of ``new-error`` is about."""
+    return subject.partition(_RETURNED)[0]
 
 
 def _error_rate(rule: Rule, store: Store, now: float) -> Iterator[Finding]:
@@ -235,7 +258,6 @@ def _above(
 
 _FINDERS: Final[Mapping[str, Callable[[Rule, Store, float], Iterator[Finding]]]] = {
     "error": _errors,
-    "new-error": _new_errors,
     "error-rate": _error_rate,
     "log": _log,
     "cpu": _cpu,

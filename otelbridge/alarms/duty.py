@@ -28,6 +28,7 @@ from otelbridge.channels.destination import Destination
 from otelbridge.channels.file_outbox import FileOutbox
 from otelbridge.channels.message import Message
 from otelbridge.channels.outbox import Delivery
+from otelbridge.error_states import ErrorStates
 from otelbridge.projects import Project
 from otelbridge.store.protocol import Store
 
@@ -64,6 +65,7 @@ class Duty:
         variables: Rules | None = None,
         channels: Sequence[str] = (),
         projects: Callable[[], list[Project]] | None = None,
+        error_states: ErrorStates | None = None,
         every: float = EVERY_SECONDS,
     ) -> None:
         self.path = path
@@ -72,6 +74,7 @@ class Duty:
         self.log = DeliveryLog(folder / "sent.jsonl")
         self.files = folder / "messages"
         self._projects = projects
+        self._error_states = error_states
         self._store = store
         self._folder = folder
         self._page = ""
@@ -255,6 +258,7 @@ class Duty:
                 book,
                 page=self._page,
                 projects=self._projects,
+                error_states=self._error_states,
             )
         else:
             self._watch.change_courier(self._courier)

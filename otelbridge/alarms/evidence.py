@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timezone
 from urllib.parse import quote, urlencode
 
+from otelbridge.alarms.conditions import group_behind
 from otelbridge.alarms.rules import Rule
 from otelbridge.alarms.states import State
 from otelbridge.error_groups import ERROR_RECORDS
@@ -30,7 +31,7 @@ def evidence(rule: Rule, state: State, *, lasting: bool = False) -> tuple[str, s
     """
     service = f"service.name: {_quoted(state.project)}" if state.project else ""
     if rule.when == "new-error":
-        return "group", f"/errors/{quote(state.subject, safe='')}"
+        return "group", f"/errors/{quote(group_behind(state.subject), safe='')}"
     if rule.when in {"silent", "crashed"}:
         return "project", f"/projects/{quote(state.project, safe='')}"
     chosen = {"range": _around(rule, state) if lasting else _last(rule.over)}

@@ -123,7 +123,11 @@ class Kind:
 
 KINDS: Final[Mapping[str, Kind]] = {
     "error": Kind("a service logs errors", ("query", "over", "count")),
-    "new-error": Kind("an error that was not seen before", ("query", "over"), instant=True),
+    "new-error": Kind(
+        "an error that was not seen before, or came back after it was resolved",
+        ("query", "over"),
+        instant=True,
+    ),
     "error-rate": Kind(
         "too many of a service's requests fail",
         ("above", "over", "count"),

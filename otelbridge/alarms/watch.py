@@ -15,6 +15,7 @@ from otelbridge.alarms.rules import KINDS, Rule
 from otelbridge.alarms.states import Change, State, States, advance, without_rules
 from otelbridge.channels.courier import Courier
 from otelbridge.channels.message import Message
+from otelbridge.error_states import ErrorStates
 from otelbridge.projects import Project
 from otelbridge.store.protocol import Store, StoreError
 
@@ -36,6 +37,7 @@ class Watch:
         book: keeps states over a restart.
         page: the address of the page, for links; none without it.
         projects: gives the projects as the page shows them.
+        error_states: what people said of groups of errors; without it none is resolved.
         now: the clock, in seconds since the epoch.
     """
 
@@ -48,6 +50,7 @@ class Watch:
         *,
         page: str = "",
         projects: Callable[[], list[Project]] | None = None,
+        error_states: ErrorStates | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.rules = tuple(rules)
@@ -57,6 +60,7 @@ class Watch:
         self._book = book
         self._page = page.rstrip("/")
         self._projects = projects
+        self._error_states = error_states
         self._now = now
         self._states: States = without_rules(book.load(), self.rules)
         self._tell_untold()
@@ -128,7 +132,7 @@ class Watch:
                 advance(
                     self._states,
                     rule,
-                    find(wide, self._store, now, self._projects),
+                    self._find(wide, now),
                     now,
                     quietly=True,
                 )
@@ -151,7 +155,7 @@ class Watch:
         return changes
 
     def _find(self, rule: Rule, now: float) -> list[Finding]:
-        return find(rule, self._store, now, self._projects)
+        return find(rule, self._store, now, self._projects, self._error_states)
 
     def _problem(self, rule: Rule, text: str) -> None:
         self.problems[rule.name] = text

@@ -33,7 +33,7 @@ def _at_least(rule: Rule, what: str) -> str:
 
 _CONDITIONS: Final[Mapping[str, Callable[[Rule], str]]] = {
     "error": lambda rule: f"{_at_least(rule, 'error')} {_over(rule)}",
-    "new-error": lambda rule: "an error that was not there before",
+    "new-error": lambda rule: "an error that was not there before, or is back",
     "error-rate": lambda rule: (
         f"more than {rule.above * 100:.3g}% of requests fail {_over(rule)}" + _enough(rule)
     ),

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 
-from otelbridge.bridge_state import StateFile, state_folder
 from otelbridge.search import QueryError
 from otelbridge.store.protocol import StoreError
 from otelbridge.web import (
@@ -42,12 +41,12 @@ from otelbridge.web.answers import (
     on_store_error,
 )
 from otelbridge.web.assets import VersionedFiles
-from otelbridge.web.error_states import ErrorStates
 from otelbridge.web.headers import SafeHeaders, add_headers
 from otelbridge.web.pages import make_environment
 
 if TYPE_CHECKING:
     from otelbridge.alarms.duty import Duty
+    from otelbridge.error_states import ErrorStates
     from otelbridge.projects import Roster
     from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
     from otelbridge.settings import Settings
@@ -72,6 +71,8 @@ class Bridge(Protocol):
     def addresses(self) -> dict[str, tuple[str, int]]: ...
     @property
     def alarms(self) -> Duty: ...
+    @property
+    def error_states(self) -> ErrorStates: ...
     @property
     def users(self) -> Users: ...
     @property
@@ -141,7 +142,5 @@ def create_app(bridge: Bridge) -> Starlette:
     )
     app.state.bridge = bridge
     app.state.access = access
-    errors_file = state_folder(bridge.settings) / "errors.json"
-    app.state.error_states = ErrorStates(StateFile(errors_file))
     app.state.templates = make_environment()
     return app

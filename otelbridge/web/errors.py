@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from otelbridge.error_groups import USER_KEYS, group_query
+from otelbridge.error_states import SAID, STATES, ErrorStates, State
 from otelbridge.search import QueryError, to_text
 from otelbridge.search.query import And, Match, Or, Query
 from otelbridge.store.protocol import ErrorGroup, Store, StoredLog, TimeRange
@@ -25,7 +26,6 @@ from otelbridge.web.answers import (
     refuse_bad_state,
     wants_json,
 )
-from otelbridge.web.error_states import SAID, STATES, ErrorStates, State
 from otelbridge.web.log_views import make_panel, make_row
 from otelbridge.web.pages import render
 from otelbridge.web.posted import read_posted
@@ -174,7 +174,7 @@ async def say(request: Request) -> Response:
     if not found:
         raise HTTPException(404, "No error of this group is stored; it may have expired.")
     state = read_state(request)
-    states: ErrorStates = request.app.state.error_states
+    states: ErrorStates = request.app.state.bridge.error_states
     try:
         # Not before the last one: its sender's clock may be ahead of this one.
         await run_in_threadpool(states.say, fingerprint, said, max(state.now, found[0].last_seen))
@@ -205,7 +205,7 @@ def _choice(request: Request) -> tuple[str, str]:
 
 async def _rows(request: Request, state: PageState) -> list[GroupRow]:
     store: Store = request.app.state.bridge.store
-    states: ErrorStates = request.app.state.error_states
+    states: ErrorStates = request.app.state.bridge.error_states
     found = await run_in_threadpool(
         store.error_groups, state.query, state.within, limit=MOST_GROUPS, steps=STEPS
     )
@@ -225,7 +225,7 @@ async def _group(request: Request, state: PageState, fingerprint: str) -> tuple[
     found = in_range or await find(None, ALL_TIME)
     if not found:
         raise HTTPException(404, "No error of this group is stored; it may have expired.")
-    states: ErrorStates = request.app.state.error_states
+    states: ErrorStates = request.app.state.bridge.error_states
     return make_group_row(found[0], states, state), bool(in_range)
 
 

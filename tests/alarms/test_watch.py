@@ -9,8 +9,10 @@ import pytest
 
 from otelbridge import schema
 from otelbridge.alarms import FileBook, Watch, make_rule
+from otelbridge.bridge_state import StateFile
 from otelbridge.channels import Courier, Destination, Message
 from otelbridge.channels.file import File
+from otelbridge.error_states import ErrorStates
 from otelbridge.model import KIND_SERVER, STATUS_ERROR, LogRecord, MetricPoint, Scope, Span
 from otelbridge.store.protocol import StoreError
 from tests.store.samples import NOON, SECOND, OpenStore, opened
@@ -230,6 +232,40 @@ def test_a_new_error_is_told_once_and_what_was_there_is_not_new(scene):
     }
     assert "seen 2 times in 5m" in told.text
     assert [title for _ in range(20) for title in scene.look(60)] == []
+
+
+def test_an_error_that_comes_back_after_it_was_resolved_is_told_each_time(scene, tmp_path):
+    states = ErrorStates(StateFile(tmp_path / "errors.json"))
+    scene.watch({"when": "new-error"}, error_states=states, page="http://here")
+    scene.look()
+    scene.error("fresh")
+    scene.look(1)
+    states.say("fresh", "resolved", int(scene.now * SECOND))
+    scene.error("fresh", at=-1)
+    # It was sent late, and happened before.
+    assert scene.look(1) == []
+
+    for _ in range(2):
+        scene.error("fresh")
+        assert scene.look(1) == ["shop: reopened error ValueError: no such order (fresh)"]
+        scene.error("fresh")
+        assert scene.look(1) == []
+        states.say("fresh", "resolved", int(scene.now * SECOND))
+        assert scene.look(1) == []
+
+    assert "it was resolved on 2026-11-21 at 12:00 UTC" in scene.told.messages[1].text
+    assert scene.told.messages[1].link == "http://here/errors/fresh"
+
+
+def test_a_rule_that_is_made_later_does_not_tell_of_what_was_back_before(scene, tmp_path):
+    states = ErrorStates(StateFile(tmp_path / "errors.json"))
+    states.say("old", "resolved", int((scene.now - 60) * SECOND))
+    scene.error("old")
+    scene.watch({"when": "new-error"}, error_states=states)
+
+    assert scene.look(1) == []
+    scene.error("old")
+    assert scene.look(1) == []
 
 
 def test_the_same_error_of_another_service_is_no_new_one(scene):

@@ -24,7 +24,7 @@ ERRORS = 'severity_number >= 17 and not log.logger: "otelbridge.lifecycle"'
             {"when": "error", "count": 1200, "query": "user: alice"},
             "at least 1,200 errors within 5m, among records of user: alice",
         ),
-        ({"when": "new-error"}, "an error that was not there before"),
+        ({"when": "new-error"}, "an error that was not there before, or is back"),
         (
             {"when": "error-rate", "above": "5%", "services": "shop, pay-*", "for": "2m"},
             "more than 5% of requests fail within 5m (of 10 or more), in shop or pay-*, for 2m",

@@ -14,7 +14,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from otelbridge.alarms.duty import Duty
-from otelbridge.bridge_state import StateFile
+from otelbridge.bridge_state import StateFile, state_folder
+from otelbridge.error_states import ErrorStates
 from otelbridge.model import Batch, LogRecord, MetricPoint, Span
 from otelbridge.projects import Roster
 from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
@@ -40,8 +41,10 @@ class StandingBridge:
     users: Users = field(init=False)
     state: Path = field(default_factory=Path)
     projects: Roster = field(init=False)
+    error_states: ErrorStates = field(init=False)
 
     def __post_init__(self) -> None:
+        self.error_states = ErrorStates(StateFile(state_folder(self.settings) / "errors.json"))
         self.projects = Roster(self.store, StateFile(self.state / "projects.json"))
 
 
@@ -80,7 +83,13 @@ def start(stack: ExitStack, settings: Settings, kind: type[Page]) -> Page:
     assert client.portal is not None
     client.portal.call(bridge.store.open)
     stack.callback(client.portal.call, bridge.store.close)
-    bridge.alarms = Duty(settings.alarms, bridge.store, watched, channels=settings.channels)
+    bridge.alarms = Duty(
+        settings.alarms,
+        bridge.store,
+        watched,
+        channels=settings.channels,
+        error_states=bridge.error_states,
+    )
     client.portal.call(bridge.alarms.start)
     stack.callback(client.portal.call, bridge.alarms.stop)
     client.portal.call(bridge.projects.start)

@@ -46,9 +46,15 @@ class ErrorStates:
             judgement = self._known.get(group.fingerprint)
         if judgement is None:
             return "new"
-        if judgement.said == "resolved" and group.last_seen > judgement.at:
-            return "reopened"
-        return judgement.said
+        return "reopened" if self.reopened(group) is not None else judgement.said
+
+    def reopened(self, group: ErrorGroup) -> int | None:
+        """When a group that is reopened was resolved (nanoseconds since the epoch)."""
+        with self._lock:
+            judgement = self._known.get(group.fingerprint)
+        if judgement is None or judgement.said != "resolved" or group.last_seen <= judgement.at:
+            return None
+        return judgement.at
 
     def say(self, fingerprint: str, said: Said, at: int) -> None:
         """Change the state of a group; returns once it is kept.

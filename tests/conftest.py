@@ -23,6 +23,12 @@ settings.load_profile("patient")
 
 pytest_plugins = ["tests.testbed.fixtures"]
 
+# How long an example takes is the machine's affair.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
+
 # A shell starts what it puts into the background with Ctrl-C ignored, and programs inherit that;
 # those that tests interrupt must be what they are in a terminal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -416,7 +416,8 @@ def test_a_message_leads_to_the_page(scene):
     scene.look(1)
 
     assert scene.told.messages[0].link == (
-        "http://127.0.0.1:4319/logs?query=severity_number+%3E%3D+17+and+service.name%3A+%22shop%22"
+        "http://127.0.0.1:4319/logs?query=severity_number+%3E%3D+17"
+        "+and+not+log.logger%3A+%22otelbridge.lifecycle%22+and+service.name%3A+%22shop%22"
         "&range=2026-11-21T11%3A55%3A01Z%2F2026-11-21T12%3A00%3A02Z"
     )
 

@@ -152,7 +152,7 @@ def test_every_error_of_four_workers_under_one_name_counts(bridge):
     assert [one["outcome"] for one in found["processes"]] == ["completed"] * 4
 
 
-def test_no_error_is_lost_while_the_bridge_is_away(tmp_path):
+def test_no_error_is_lost_while_the_bridge_is_away_for_ten_seconds(tmp_path):
     folder, ports = tmp_path / "bridge", free_ports()
     folder.mkdir()
     bridge = start_bridge(folder, ports=ports)
@@ -160,7 +160,7 @@ def test_no_error_is_lost_while_the_bridge_is_away(tmp_path):
         INSTRUMENTED
         + "for n in range(60):\n"
         + "    logging.getLogger('work').error('failure %d', n)\n"
-        + "    print(n, flush=True); time.sleep(0.15)\n"
+        + "    print(n, flush=True); time.sleep(0.5)\n"
         + "sys.stdin.readline()",
         **sends_to(bridge, "shop"),
     )
@@ -168,6 +168,7 @@ def test_no_error_is_lost_while_the_bridge_is_away(tmp_path):
     for line in program.stdout:
         if line == "15\n":
             bridge.kill()
+        # Ten seconds later.
         if line == "35\n":
             bridge = start_bridge(folder, ports=ports)
         if line == "59\n":

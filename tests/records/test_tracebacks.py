@@ -225,6 +225,13 @@ def test_a_megabyte_in_a_message_costs_little(text: str, form: Any) -> None:
     assert seconds(lambda: format_traceback(error, form)) < 0.05
 
 
+@pytest.mark.parametrize("form", ["full", "clean", "minimal"])
+def test_a_token_of_100_kilobytes_in_a_message_costs_less_than_ten_milliseconds(form: Any) -> None:
+    # LoggerFlow 0.0.6: 57 s for 4 KB.
+    error = raised(lambda: fail("refused\n" + "x" * 100_000))
+    assert seconds(lambda: format_traceback(error, form)) < 0.01
+
+
 def test_a_text_of_ten_megabytes_is_cut() -> None:
     error = raised(lambda: fail("x" * 10_000_000))
     text = format_traceback(error, max_chars=1_000)

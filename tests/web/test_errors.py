@@ -329,7 +329,7 @@ def test_a_state_that_cannot_be_kept_is_an_error_and_not_shown(
     def fail(data: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(page.client.app.state.error_states._file, "save", fail)  # type: ignore[attr-defined]
+    monkeypatch.setattr(page.bridge.error_states._file, "save", fail)
 
     answer = page.client.post(f"/errors/{FINGERPRINT}/state", json={"state": "seen"})
 

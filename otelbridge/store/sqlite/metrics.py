@@ -50,6 +50,9 @@ def read_metrics(
             continue
         cumulative = temporality == _CUMULATIVE
         asked = {"series": id, "start": within.start, "end": within.end, "step": step}
+        first, last = connection.execute(_LIFE, asked).fetchone()
+        if first is None:
+            continue
         if type in ("histogram", "exponential_histogram", "summary"):
             sql = _OBSERVATIONS_SINCE if cumulative or type == "summary" else _OBSERVATIONS
             thinned = connection.execute(_THINNED.format(sql), asked).fetchall()
@@ -58,7 +61,11 @@ def read_metrics(
         else:
             thinned = [
                 (at, *map(float, said.split()))
-                for at, said in connection.execute(_THINNED_VALUES, asked)
+                for at, said in connection.execute(
+                    _THINNED_VALUES,
+                    # Each restart leaves a series, which lives for a small part of the range.
+                    {**asked, "first": first - (first - within.start) % step, "last": last},
+                )
                 if said is not None
             ]
         if not thinned:
@@ -105,11 +112,17 @@ def read_newest(
     ]
 
 
+# When a series begins and ends within a range: two look-ups, since one question for both would read
+# all of it.
+_LIFE = """
+    SELECT (SELECT min(time) FROM points WHERE series = :series AND time >= :start AND time < :end),
+        (SELECT max(time) FROM points WHERE series = :series AND time >= :start AND time < :end)
+"""
 # Values as they are, a look at each step: no point is sorted, so that a week of readings every five
 # seconds takes a hundredth of a second. A subquery gives one value; 17 digits are all there are.
 _THINNED_VALUES = """
     WITH RECURSIVE steps(at) AS (
-        SELECT :start UNION ALL SELECT at + :step FROM steps WHERE at + :step < :end
+        SELECT :first UNION ALL SELECT at + :step FROM steps WHERE at + :step <= :last
     )
     SELECT at, (
         SELECT CASE WHEN count(value) THEN printf('%!.17g %!.17g', avg(value), max(value)) END

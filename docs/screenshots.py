@@ -48,6 +48,12 @@ def failing_trace(client: BridgeClient) -> str:
         time.sleep(1)
 
 
+def frequent_error(client: BridgeClient) -> str:
+    """The address of the group with most errors."""
+    groups = client.get("/errors.json", query=FAILURE, range="15m", sort="count")["groups"]
+    return f"/errors/{groups[0]['fingerprint']}?range=5m"
+
+
 def shoot(
     browser: Browser,
     url: str,
@@ -98,7 +104,8 @@ def main() -> None:
             found = re.search(r"open +(http://[^\s/]+)", line)
             url = found and found[1]
         time.sleep(options.seconds)
-        views = {**VIEWS, "trace": failing_trace(BridgeClient(url, None))}
+        client = BridgeClient(url, None)
+        views = {**VIEWS, "trace": failing_trace(client), "error": frequent_error(client)}
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=chromium, args=["--no-sandbox"] if os.geteuid() == 0 else []

@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 from flask import Flask
 
@@ -28,8 +29,18 @@ def find_setup(name: str) -> setups.Setup:
     return setups.SETUPS.get(name) or peers.PEERS[name].setup
 
 
-def run_app(setup: str, endpoint: str, requests: int, rate: float) -> None:
-    """Serve ``requests`` at ``rate`` a second, and print what it took."""
+def run_app(
+    setup: str,
+    endpoint: str,
+    requests: int,
+    rate: float,
+    begins: Callable[[], object] = lambda: None,
+) -> dict[str, float]:
+    """Serve ``requests`` at ``rate`` a second; ``begins`` is called when all is warmed up.
+
+    Returns:
+        Seconds that one took: of the processor, and the answer's median and 99th percentile.
+    """
     app = Flask("bench")
     logger = logging.getLogger("shop.orders")
 
@@ -82,6 +93,7 @@ def run_app(setup: str, endpoint: str, requests: int, rate: float) -> None:
         # The first delivery loads what delivers; that is the start's cost, not a request's.
         running.flush()
         latencies = []
+        begins()
         cpu, begin = time.process_time(), time.perf_counter()
         for number in range(requests):
             wait = begin + number / rate - time.perf_counter()
@@ -93,17 +105,11 @@ def run_app(setup: str, endpoint: str, requests: int, rate: float) -> None:
         running.finish()
         cpu = time.process_time() - cpu
     latencies.sort()
-    print(
-        json.dumps(
-            {
-                "cpu": cpu / requests,
-                "p50": latencies[requests // 2],
-                "p99": latencies[requests * 99 // 100],
-            }
-        ),
-        flush=True,
-    )
-    os._exit(0)
+    return {
+        "cpu": cpu / requests,
+        "p50": latencies[requests // 2],
+        "p99": latencies[requests * 99 // 100],
+    }
 
 
 def main() -> None:
@@ -113,7 +119,8 @@ def main() -> None:
     parser.add_argument("--requests", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True)
     given = parser.parse_args()
-    run_app(given.setup, given.endpoint, given.requests, given.rate)
+    print(json.dumps(run_app(given.setup, given.endpoint, given.requests, given.rate)), flush=True)
+    os._exit(0)
 
 
 if __name__ == "__main__":

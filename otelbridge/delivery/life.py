@@ -21,7 +21,8 @@ class Life:
     A process that is forked, and one whose threads gevent replaces, begins another life.
 
     Attributes:
-        changed: is notified of whatever a thread may be waiting for; its lock guards the rest.
+        lock: guards the rest.
+        changed: is notified, with the lock, of whatever a thread may be waiting for.
         threads: those that run.
         started: whether they have been started.
         offered: whether something new is there to be sent.
@@ -33,7 +34,8 @@ class Life:
         """Begin; no thread is started yet."""
         # A lock that may be taken again by its holder: a signal handler or a destructor that logs
         # comes by in the middle of anything.
-        self.changed = threading.Condition(threading.RLock())
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
         self.threads: list[threading.Thread] = []
         self.started = self.offered = self.gathered = self.over = False
 

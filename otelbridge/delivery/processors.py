@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context
+from opentelemetry.context import get_current
 from opentelemetry.sdk._logs import Logger, LogRecordProcessor, ReadableLogRecord
 from opentelemetry.sdk._logs._internal import SynchronousMultiLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor
 
+from otelbridge.delivery.lean_span import OwnSpanProcessor
+from otelbridge.delivery.taken_record import NO_CONTEXT
 from otelbridge.records.scope_fields import fields_in_use
 
 if TYPE_CHECKING:
-    from opentelemetry._logs import LogRecord
+    from opentelemetry.context import Context
     from opentelemetry.sdk._logs import ReadWriteLogRecord
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from otelbridge.delivery.sender import Delivery
-
-_NO_CONTEXT: Final = Context()
+    from otelbridge.delivery.taken_record import TakenRecord
 
 
 class LogProcessor(LogRecordProcessor):
@@ -36,7 +36,7 @@ class LogProcessor(LogRecordProcessor):
         given = log_record.log_record
         record = object.__new__(type(given))
         record.__dict__.update(given.__dict__)
-        record.context = _NO_CONTEXT
+        record.context = NO_CONTEXT
         self.delivery.put(
             ReadableLogRecord(
                 record,
@@ -55,7 +55,7 @@ class LogProcessor(LogRecordProcessor):
         self.delivery.close()
 
 
-class DeliveredSpanProcessor(SpanProcessor):
+class DeliveredSpanProcessor(OwnSpanProcessor):
     """Hands sampled spans over to be delivered when they end."""
 
     def __init__(self, delivery: Delivery) -> None:
@@ -71,7 +71,8 @@ class DeliveredSpanProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take a span."""
-        if span.context is not None and span.context.trace_flags.sampled:
+        context = span.get_span_context()
+        if context is not None and context.trace_flags.sampled:
             self.delivery.put(span)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
@@ -83,12 +84,12 @@ class DeliveredSpanProcessor(SpanProcessor):
         self.delivery.close()
 
 
-def emit(logger: Any, record: LogRecord) -> None:
-    """Emit a record that nobody else holds and whose attributes are clean.
+def hand_over(logger: Any, record: TakenRecord) -> None:
+    """Emit a record.
 
-    What it does is what ``logger.emit(record)`` does. Where nobody but deliveries listens, and no
-    limit is to be applied, it leaves out the SDK's copying and checking of attributes, which takes
-    as long as everything else together.
+    What it does is what ``logger.emit(record.log_record)`` does. Where nobody but deliveries
+    listens, and no limit is to be applied, it leaves out the SDK's copying and checking of
+    attributes, which takes as long as everything else together, and that record itself.
 
     Args:
         logger: of whatever provider.
@@ -96,20 +97,16 @@ def emit(logger: Any, record: LogRecord) -> None:
     """
     processors = _only_deliveries(logger)
     if processors is None:
-        logger.emit(record)
+        made = record.log_record
+        made.context = get_current()
+        logger.emit(made)
     elif logger._is_enabled():
         logger._logger_metrics.emit_log()
-        record.context = _NO_CONTEXT
-        # As its constructor would do it; the class is frozen, which makes that one slow.
-        readable = object.__new__(ReadableLogRecord)
-        readable.__dict__.update(
-            log_record=record,
-            resource=logger._resource,
-            instrumentation_scope=logger._instrumentation_scope,
-            limits=logger._log_record_limits,
-        )
+        record.resource = logger._resource
+        record.instrumentation_scope = logger._instrumentation_scope
+        record.limits = logger._log_record_limits
         for processor in processors:
-            processor.delivery.put(readable)
+            processor.delivery.put(record)
 
 
 def _only_deliveries(logger: Any) -> tuple[LogProcessor, ...] | None:

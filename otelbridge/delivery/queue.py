@@ -57,12 +57,11 @@ class RecordQueue:
         except Exception:
             # What a record holds must not keep it from being taken.
             weight = _UNKNOWN_BYTES
-        self._records.append((record, weight, position))
+        records = self._records
+        records.append((record, weight, position))
         self._bytes += weight
         lost = 0
-        while len(self._records) > self._capacity or (
-            self._bytes > self._max_bytes and len(self._records) > 1
-        ):
+        while len(records) > self._capacity or (self._bytes > self._max_bytes and len(records) > 1):
             self._pop()
             lost += 1
         return lost

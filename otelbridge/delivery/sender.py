@@ -92,7 +92,8 @@ class Delivery:
             self.start_afresh()
         life = self._life
         body = b"" if self._journal is None else self._encode_alone(record)
-        with life.changed:
+        # By its lock: a condition's own methods take twice as long.
+        with life.lock:
             self.counters.accept()
             if self._closed:
                 self.counters.drop(1, answers.ENDED)
@@ -100,12 +101,13 @@ class Delivery:
             position = 0
             if self._journal is not None and body:
                 position = self._journal.append(body)
-            lost = self._queue.put(record, position)
+            queue = self._queue
+            lost = queue.put(record, position)
             if lost:
                 # Said by the thread that encodes: nothing is logged on the program's threads.
                 self.counters.drop(lost, answers.QUEUE_FULL)
                 self._unsaid += lost
-            waiting = len(self._queue)
+            waiting = len(queue)
             if not life.started:
                 self._start(life)
             if waiting == 1 or waiting == self._batch_size:

@@ -26,5 +26,10 @@ def in_turns(records: Sequence[Any], at_once: int = AT_ONCE) -> Iterator[Any]:
     """
     for start in range(0, len(records), at_once):
         if start:
-            sleep(_PAUSE_SECONDS)
+            let_others_go_on()
         yield from records[start : start + at_once]
+
+
+def let_others_go_on() -> None:
+    """Let a thread that waits for the interpreter have it."""
+    sleep(_PAUSE_SECONDS)

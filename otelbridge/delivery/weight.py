@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
 
+from otelbridge.delivery.taken_record import TakenRecord
+
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadableLogRecord
     from opentelemetry.sdk.trace import ReadableSpan
@@ -15,15 +17,21 @@ if TYPE_CHECKING:
 _RECORD_BYTES: Final = 2000
 _VALUE_BYTES: Final = 80
 _DEPTH: Final = 64
+# With its id and where it comes from.
+_TAKEN_BYTES: Final = _RECORD_BYTES + 13 * _VALUE_BYTES
 
 
-def weigh(record: ReadableLogRecord | ReadableSpan) -> int:
+def weigh(record: TakenRecord | ReadableLogRecord | ReadableSpan) -> int:
     """Estimate the bytes that a record of the SDK takes in memory."""
+    if type(record) is TakenRecord:
+        weight = _TAKEN_BYTES + len(record.body) + _weights(record.extras, 0)
+        return weight + _weights(record.told, 0) if record.told else weight
     log = getattr(record, "log_record", None)
     if log is not None:
         return _RECORD_BYTES + _weight(log.body, 0) + _weights(log.attributes, 0)
-    weight = _RECORD_BYTES + _weights(getattr(record, "attributes", None), 0)
-    for event in getattr(record, "events", ()):
+    # By what is behind the SDK's properties, which make a copy each.
+    weight = _RECORD_BYTES + _weights(getattr(record, "_attributes", None), 0)
+    for event in getattr(record, "_events", ()):
         weight += _RECORD_BYTES + _weights(event.attributes, 0)
     return weight
 

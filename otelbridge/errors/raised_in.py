@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import SpanContext
 
+from otelbridge.delivery.lean_span import OwnSpanProcessor
 from otelbridge.records.exception_notes import note, noted
 from otelbridge.records.values import type_name
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RAISED_IN: Final = "_otelbridge_raised_in"
 
 
-class RaisedIn(SpanProcessor):
+class RaisedIn(OwnSpanProcessor):
     """Notes on an exception the innermost span that it ended."""
 
     def on_end(self, span: ReadableSpan) -> None:

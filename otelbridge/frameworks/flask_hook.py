@@ -26,6 +26,7 @@ from opentelemetry.propagators.textmap import Getter, Setter
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.util.http import parse_excluded_urls
 
+from otelbridge.delivery.lean_span import start_span
 from otelbridge.frameworks.request_metrics import RequestMetrics
 from otelbridge.frameworks.wsgi_attributes import (
     OTHER_METHOD,
@@ -112,7 +113,7 @@ class FlaskHook:
         self._attributes = RequestAttributes()
         self._metrics = _metrics(meter_provider, self._attributes)
         schema_url = self._attributes.conventions.schema_url
-        self._start_span = trace.get_tracer(*SCOPE, tracer_provider, schema_url).start_span
+        self._tracer = trace.get_tracer(*SCOPE, tracer_provider, schema_url)
         # To make a URL that may be excluded takes its time: only where something is.
         listed = os.environ.get(
             "OTEL_PYTHON_FLASK_EXCLUDED_URLS", os.environ.get("OTEL_PYTHON_EXCLUDED_URLS", "")
@@ -149,12 +150,13 @@ class FlaskHook:
                 request.outer = attach(parent)
         else:
             parent = here
-        span = self._start_span(
+        span = start_span(
+            self._tracer,
             self._name(environ, rule),
             parent,
             SpanKind.SERVER if request.serves else SpanKind.INTERNAL,
             attributes,
-            start_time=request.arrived,
+            request.arrived,
         )
         if span.is_recording():
             kept = getattr(span, "attributes", None)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_logger_provider
-from opentelemetry.context import get_current
+from opentelemetry._logs import LoggerProvider, SeverityNumber, get_logger_provider
+from opentelemetry.trace import get_current_span
 
-from otelbridge.delivery.processors import emit
+from otelbridge.delivery.processors import hand_over
+from otelbridge.delivery.taken_record import Origin, TakenRecord
 from otelbridge.records.exceptions import record_exception
 from otelbridge.records.extras import EVENT_ATTRIBUTE, extra_fields
 from otelbridge.records.message import message_text
 from otelbridge.records.uid import record_uid
-from otelbridge.records.values import DEFAULT_MAX_CHARS, json_key, json_value
+from otelbridge.records.values import DEFAULT_MAX_CHARS, MAX_KEY_CHARS, json_key, json_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry._logs import Logger
-    from opentelemetry.util.types import AnyValue
 
-_SEVERITIES = tuple(SeverityNumber(number) for number in range(25))
+_TWO_63: Final = 2**63
 
 
 def severity_number(level: int) -> int:
@@ -34,6 +35,11 @@ def severity_number(level: int) -> int:
     if level <= 0:
         return 0
     return min(24, 1 + level // 10 * 4 + level % 10 * 4 // 10)
+
+
+@lru_cache(maxsize=256, typed=True)
+def _severity(level: int) -> SeverityNumber:
+    return SeverityNumber(severity_number(level))
 
 
 class OTLPHandler(logging.Handler):
@@ -88,51 +94,108 @@ class OTLPHandler(logging.Handler):
             if logger is None:
                 provider = self._provider or get_logger_provider()
                 logger = self._loggers[record.name] = provider.get_logger(record.name)
-            emit(logger, self._translate(record))
+            hand_over(logger, self._take(record))
         except Exception:
             self._failed(record)
 
-    def _translate(self, record: logging.LogRecord) -> LogRecord:
-        return LogRecord(
-            timestamp=round(record.created * 1e9),
-            observed_timestamp=time.time_ns(),
-            context=get_current(),
-            severity_text=record.levelname,
-            severity_number=_SEVERITIES[severity_number(record.levelno)],
-            body=message_text(record, self._value_max_chars),
-            attributes=self._attributes(record),
-            event_name=record.__dict__.get(EVENT_ATTRIBUTE),
+    def _take(self, record: logging.LogRecord) -> TakenRecord:
+        max_chars = self._value_max_chars
+        told: dict[str, Any] = {}
+        exception = record_exception(record, max_chars)
+        if exception is not None:
+            told["exception.type"] = exception.type
+            told["exception.message"] = exception.message
+            told["exception.stacktrace"] = exception.stack_trace
+            told.update(exception.attributes())
+        if record.stack_info:
+            told["code.stacktrace"] = str(record.stack_info)
+        return TakenRecord(
+            round(record.created * 1e9),
+            time.time_ns(),
+            get_current_span().get_span_context(),
+            _severity(record.levelno),
+            record.levelname,
+            message_text(record, max_chars),
+            self._extras(record),
+            record_uid(record),
+            self._origin(record),
+            _plain(told, max_chars) if told else told,
+            record.__dict__.get(EVENT_ATTRIBUTE),
         )
 
-    def _attributes(self, record: logging.LogRecord) -> dict[str, AnyValue]:
-        attributes: dict[str, Any] = {}
-        for key, value in extra_fields(record).items():
-            attributes[json_key(key) or '""'] = _carried(json_value(value, self._value_max_chars))
-        own: dict[str, Any] = {
-            "log.record.uid": record_uid(record),
-            "code.file.path": record.pathname,
-            "code.line.number": record.lineno,
-            "code.function.name": record.funcName,
-            "thread.id": record.thread,
-            "thread.name": record.threadName,
+    def _extras(self, record: logging.LogRecord) -> dict[str, Any]:
+        extras: dict[str, Any] = extra_fields(record)
+        max_chars = self._value_max_chars
+        for key, value in extras.items():
+            # What nearly all of them are needs no look inside, nor a copy.
+            kind = type(value)
+            if type(key) is not str or not key.isascii() or not 0 < len(key) <= MAX_KEY_CHARS:
+                break
+            if kind is str:
+                if not value.isascii() or len(value) > max_chars:
+                    break
+            elif kind is int:
+                if not -_TWO_63 <= value < _TWO_63:
+                    break
+            elif kind is float:
+                if value - value != 0.0:  # infinite, or no number
+                    break
+            elif kind is not bool:
+                break
+        else:
+            return extras
+        return {
+            json_key(key) or '""': _carried(json_value(value, max_chars))
+            for key, value in extras.items()
         }
-        exception = record_exception(record, self._value_max_chars)
-        if exception is not None:
-            own["exception.type"] = exception.type
-            own["exception.message"] = exception.message
-            own["exception.stacktrace"] = exception.stack_trace
-            own.update(exception.attributes())
-        if record.stack_info:
-            own["code.stacktrace"] = str(record.stack_info)
-        for key, value in own.items():
-            if key in attributes:
-                attributes[f"extra.{key}"] = attributes[key]
-            if type(value) is int or (type(value) is str and value.isascii()):
-                attributes[key] = value
-            elif value is not None:
-                # A record that somebody made by hand, or a file's name that is no Unicode.
-                attributes[key] = _carried(json_value(value, self._value_max_chars))
-        return attributes
+
+    def _origin(self, record: logging.LogRecord) -> Origin:
+        given: Any = (
+            record.pathname,
+            record.lineno,
+            record.funcName,
+            record.thread,
+            record.threadName,
+            self._value_max_chars,
+        )
+        try:
+            return _known_origin(*given)
+        except TypeError:
+            # Somebody has made it by hand, of what cannot be the key of a dictionary.
+            return _make_origin(*given)
+
+
+def _make_origin(
+    path: Any, line: Any, function: Any, thread: Any, thread_name: Any, max_chars: int
+) -> Origin:
+    attributes = {
+        "code.file.path": path,
+        "code.line.number": line,
+        "code.function.name": function,
+        "thread.id": thread,
+        "thread.name": thread_name,
+    }
+    return Origin(_plain(attributes, max_chars))
+
+
+# Typed, or a line number that is ``True`` would be 1. Not without end: a server may have a thread
+# for each request.
+_known_origin = lru_cache(maxsize=1024, typed=True)(_make_origin)
+
+
+def _plain(own: dict[str, Any], max_chars: int) -> dict[str, Any]:
+    """Leave out what there is not, and make plain data of what is none.
+
+    A record may be made by hand, and a file's name be no Unicode.
+    """
+    plain = {}
+    for key, value in own.items():
+        kind = type(value)
+        if (kind is str and value.isascii()) or (kind is int and -_TWO_63 <= value < _TWO_63):
+            plain[key] = value
+        elif value is not None:
+            plain[key] = _carried(json_value(value, max_chars))
+    return plain
 
 
 def _carried(value: Any) -> Any:

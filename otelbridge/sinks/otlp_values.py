@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from opentelemetry.attributes import BoundedAttributes
+
 from otelbridge.schema import ORIGIN_ATTRIBUTES
 
 _DOUBLE: Final = struct.Struct("<Bd").pack
@@ -80,8 +82,9 @@ def write_attributes(
     """
     if not attributes:
         return
-    # The SDK's mapping takes a lock for each key.
-    copied: Any = attributes.copy() if hasattr(attributes, "copy") else attributes
+    # The SDK's mapping takes a lock for each key; and others may hold it.
+    plain: Any = attributes._dict if type(attributes) is BoundedAttributes else attributes
+    copied: dict[str, Any] = plain.copy() if type(plain) is dict else dict(plain)
     append, known, tag = parts.append, _heads.get, tagged[0][:-1]
     for key, value in copied.items():
         kind = type(value)

@@ -15,6 +15,8 @@ from typing import Any, Final
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.util import BoundedList
 
+from otelbridge.delivery.taken_record import TakenRecord
+from otelbridge.schema import RECORD_UID
 from otelbridge.sinks.otlp_values import any_value, field, tags, varint, write_attributes
 
 _TAGGED_FIXED64: Final = struct.Struct("<BQ").pack
@@ -31,6 +33,12 @@ _EVENT_ATTRIBUTES: Final = tags(b"\x1a")
 _LINK_ATTRIBUTES: Final = tags(b"\x22")
 _SCOPE_ATTRIBUTES: Final = tags(b"\x1a")
 _RESOURCE_ATTRIBUTES: Final = tags(b"\x0a")
+# What stands before the characters of a record's id, which are always as many.
+_UID_HEAD: Final = (
+    b"\x32"
+    + bytes((len(RECORD_UID) + 38, 0x0A, len(RECORD_UID)))
+    + (RECORD_UID.encode() + b"\x12\x22\x0a\x20")
+)
 
 
 def log_record(readable: Any) -> bytes:
@@ -39,6 +47,8 @@ def log_record(readable: Any) -> bytes:
     Raises:
         Exception: it holds something that is not written here.
     """
+    if type(readable) is TakenRecord and not readable.clashes():
+        return _taken(readable)
     record = readable.log_record
     attributes, flags = record.attributes, record.trace_flags
     parts = [
@@ -61,33 +71,70 @@ def log_record(readable: Any) -> bytes:
     return b"".join(parts)
 
 
+def _taken(record: TakenRecord) -> bytes:
+    """Write a record that our own handler has taken: its parts, in the order of the whole."""
+    parts = [
+        _fixed64(0x09, record.timestamp),
+        _severity(record.severity_number, record.severity_text),
+        field(b"\x2a", any_value(record.body)),
+    ]
+    write_attributes(parts, _LOG_ATTRIBUTES, record.extras)
+    parts.append(_UID_HEAD + record.uid.encode())
+    origin = record.origin
+    written = origin.written
+    if written is None:
+        each: list[bytes] = []
+        write_attributes(each, _LOG_ATTRIBUTES, origin.attributes)
+        written = origin.written = b"".join(each)
+    parts.append(written)
+    if record.told:
+        write_attributes(parts, _LOG_ATTRIBUTES, record.told)
+    trace_id, span_id, _, flags = record.span_context[:4]
+    if flags:
+        parts.append(_TAGGED_FIXED32(0x45, flags))
+    if trace_id:
+        parts += (b"\x4a\x10", trace_id.to_bytes(16, "big"))
+    if span_id:
+        parts += (b"\x52\x08", span_id.to_bytes(8, "big"))
+    parts.append(_fixed64(0x59, record.observed_timestamp))
+    if record.event_name is not None:
+        parts.append(_text(b"\x62", record.event_name))
+    return b"".join(parts)
+
+
 def span(readable: Any) -> bytes:
     """Write a span.
 
     Raises:
         Exception: it holds something that is not written here.
     """
-    context, parent, status = readable.get_span_context(), readable.parent, readable.status
+    # By what is behind the SDK's properties, which make a copy each.
+    trace_id, span_id, _, _, states, _ = readable._context
+    parent, status = readable._parent, readable._status
     events, links = readable._events, readable._links
     parts = [
         b"\x0a\x10",
-        context.trace_id.to_bytes(16, "big"),
+        trace_id.to_bytes(16, "big"),
         b"\x12\x08",
-        context.span_id.to_bytes(8, "big"),
+        span_id.to_bytes(8, "big"),
     ]
-    if context.trace_state:
-        state = ",".join([f"{key}={value}" for key, value in context.trace_state.items()])
+    if states:
+        state = ",".join([f"{key}={value}" for key, value in states.items()])
         parts.append(field(b"\x1a", state.encode()))
     if parent:
         parts += (b"\x22\x08", parent.span_id.to_bytes(8, "big"))
     parts += (
-        _text(b"\x2a", readable.name),
-        b"\x30" + varint(readable.kind.value + 1),
-        _fixed64(0x39, readable.start_time),
-        _fixed64(0x41, readable.end_time),
+        _text(b"\x2a", readable._name),
+        _kind(readable._kind),
+        _fixed64(0x39, readable._start_time),
+        _fixed64(0x41, readable._end_time),
     )
-    write_attributes(parts, _SPAN_ATTRIBUTES, readable.attributes)
-    _append_count(parts, b"\x50", readable.dropped_attributes)
+    attributes = readable._attributes
+    if type(attributes) is BoundedAttributes:
+        write_attributes(parts, _SPAN_ATTRIBUTES, attributes)
+        _append_count(parts, b"\x50", attributes.dropped)
+    else:
+        write_attributes(parts, _SPAN_ATTRIBUTES, attributes)
     if events:
         parts += [field(b"\x5a", _event(event)) for event in readable.events]
     if type(events) is BoundedList:
@@ -97,7 +144,10 @@ def span(readable: Any) -> bytes:
     if type(links) is BoundedList:
         _append_count(parts, b"\x70", links.dropped)
     if status is not None:
-        parts.append(field(b"\x7a", _status(status)))
+        plain = status._description is None
+        parts.append(
+            _plain_status(status._status_code) if plain else field(b"\x7a", _status(status))
+        )
     parts.append(_FLAGS(0x85, 0x01, _flags(parent)))
     return b"".join(parts)
 
@@ -128,6 +178,11 @@ def resource(sdk_resource: Any) -> bytes:
     return b"".join(parts)
 
 
+@lru_cache(maxsize=16)
+def _kind(kind: Any) -> bytes:
+    return b"\x30" + varint(kind.value + 1)
+
+
 def _event(event: Any) -> bytes:
     parts = [_fixed64(0x09, event.timestamp), _text(b"\x12", event.name)]
     write_attributes(parts, _EVENT_ATTRIBUTES, event.attributes)
@@ -145,6 +200,11 @@ def _link(link: Any) -> bytes:
     _append_count(parts, b"\x28", link.dropped_attributes)
     parts.append(_TAGGED_FIXED32(0x35, _flags(context)))
     return b"".join(parts)
+
+
+@lru_cache(maxsize=8)
+def _plain_status(code: Any) -> bytes:
+    return field(b"\x7a", b"\x18" + varint(code.value) if code.value else b"")
 
 
 def _status(status: Any) -> bytes:

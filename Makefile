@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz faults soak bench check clean
+.PHONY: help demo test lint fuzz faults soak bench profile check clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -34,6 +34,9 @@ soak: $(VENV)/.test ## An hour of requests with a fault every minute; draws docs
 
 bench: $(VENV)/.test ## Measure speed, beside the stock SDK where that makes sense
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+profile: $(VENV)/.test ## Say where a request's processor time goes, by stage
+	@$(BIN)/python -m benchmarks.profile $(PROFILE)
 
 kibana: .venvs/kibana/.made ## Compile Kibana's dashboards; needs Python 3.12 or newer
 	@.venvs/kibana/bin/python kibana/compile.py

@@ -18,15 +18,20 @@ from typing import TYPE_CHECKING, Any, Final
 import flask
 from flask.globals import request_ctx
 from opentelemetry import trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import attach, detach, get_current
 from opentelemetry.instrumentation.propagators import get_global_response_propagator
 from opentelemetry.metrics import get_meter_provider
-from opentelemetry.propagate import extract
+from opentelemetry.propagate import extract, get_global_textmap
+from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import Getter, Setter
 from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import (
+    TraceContextTextMapPropagator as TraceContext,
+)
 from opentelemetry.util.http import parse_excluded_urls
 
-from otelbridge.delivery.lean_span import start_span
+from otelbridge.delivery.lean_span import LeanSpan, start_span
 from otelbridge.frameworks.request_metrics import RequestMetrics
 from otelbridge.frameworks.wsgi_attributes import (
     OTHER_METHOD,
@@ -145,7 +150,7 @@ class FlaskHook:
         request.serves = trace.get_current_span(here) is trace.INVALID_SPAN
         if request.serves:
             # On top of what is there: fields that a program has bound for all it does.
-            parent = extract(environ, here, _headers)
+            parent = _extract(environ, here)
             if parent is not here:
                 request.outer = attach(parent)
         else:
@@ -159,9 +164,10 @@ class FlaskHook:
             request.arrived,
         )
         if span.is_recording():
-            kept = getattr(span, "attributes", None)
-            if kept is None or len(kept) < len(attributes):
-                span.set_attributes(attributes)  # a sampler may leave them out
+            if type(span) is not LeanSpan:
+                kept = getattr(span, "attributes", None)
+                if kept is None or len(kept) < len(attributes):
+                    span.set_attributes(attributes)  # a sampler may leave them out
             if request.serves and self._attributes.request_headers is not None:
                 span.set_attributes(self._attributes.request_headers(environ))
         request.span = environ[SPAN] = span
@@ -307,6 +313,19 @@ def _metrics(
         if tally is not None:
             return tally
     return RequestMetrics(provider, SCOPE, attributes)
+
+
+def _extract(environ: dict[str, Any], here: Context) -> Context:
+    """Add to a context what a request's headers tell; the context itself if they tell nothing."""
+    if "HTTP_TRACEPARENT" not in environ and "HTTP_BAGGAGE" not in environ:
+        propagator = get_global_textmap()
+        if type(propagator) is CompositePropagator:
+            for each in propagator._propagators:
+                if type(each) is not TraceContext and type(each) is not W3CBaggagePropagator:
+                    break
+            else:
+                return here  # these two look for nothing else
+    return extract(environ, here, _headers)
 
 
 class _Headers(Getter[dict[str, Any]]):

@@ -17,11 +17,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
+from opentelemetry.baggage import set_baggage
 from opentelemetry.instrumentation import _semconv
 from opentelemetry.instrumentation.propagators import (
     TraceResponsePropagator,
     set_global_response_propagator,
 )
+from opentelemetry.propagate import get_global_textmap, set_global_textmap
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -415,6 +419,35 @@ def test_a_response_propagator_is_asked(mode: str, clock: Clock) -> None:
     finally:
         set_global_response_propagator(None)
     assert "traceresponse" in dict(mine.answers[0][1])
+
+
+class CustomerPropagator(TextMapPropagator):
+    """Puts a header of its own into the baggage, and a span above it."""
+
+    def extract(self, carrier: Any, context: Any = None, getter: Any = None) -> Any:
+        (customer,) = getter.get(carrier, "x-customer") or ("nobody",)
+        ids = trace.SpanContext(7, 7, is_remote=True, trace_flags=trace.TraceFlags(1))
+        above = trace.set_span_in_context(trace.NonRecordingSpan(ids), context)
+        return set_baggage("customer", customer, above)
+
+    def inject(self, carrier: Any, context: Any = None, setter: Any = None) -> None:
+        """Write nothing."""
+
+    @property
+    def fields(self) -> set[str]:
+        return {"x-customer"}
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_propagator_of_the_programs_own_is_asked(mode: str, clock: Clock, together: bool) -> None:
+    before, own_one = get_global_textmap(), CustomerPropagator()
+    set_global_textmap(CompositePropagator([before, own_one]) if together else own_one)
+    try:
+        asks = (get("/orders/7"), get("/orders/7", headers={"X-Customer": "7"}))
+        _, mine = compare(*asks, clock=clock)
+    finally:
+        set_global_textmap(before)
+    assert [span["parent"] for span in mine.spans] == ["7/7 True", "7/7 True"]
 
 
 def test_a_span_that_is_current_already_is_the_parent(mode: str, clock: Clock) -> None:

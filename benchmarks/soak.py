@@ -19,7 +19,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -239,6 +239,7 @@ def _result(
         "p50 ms": round(asked.percentile(0.50, 0, 1e12) * 1000, 2),
         "p99 ms": round(asked.percentile(0.99, 0, 1e12) * 1000, 2),
         "p99 inside the app, ms": round(asked.percentile(0.99, 0, 1e12, inside=True) * 1000, 2),
+        "p99 beside faults": beside_faults(asked.requests, soak.bands, soak.begun),
         "memory of a worker, MB": {
             "second minute": round(max(sample.rss for sample in early) / 2**20, 1),
             "last minute": round(max(sample.rss for sample in late) / 2**20, 1),
@@ -253,6 +254,47 @@ def _result(
         "spool at most, MB": round(max(s.spool for s in soak.seen) / 2**20, 2),
         "spool at the end, MB": round(soak.seen[-1].spool / 2**20, 2),
     }
+
+
+def beside_faults(
+    requests: Sequence[Request], bands: Sequence[Band], begun: float
+) -> dict[str, dict[str, float]]:
+    """Compare the requests sent while the destination was broken with those of healthy times.
+
+    Requests of the times in which a worker was killed or ended are left out: starting another one
+    takes gunicorn a processor, whatever is instrumented.
+
+    Args:
+        requests: all of them; those without an answer are left out.
+        bands: what was broken, and when, in seconds since the beginning.
+        begun: when that was, in seconds since the epoch.
+
+    Returns:
+        For the time to the answer and for the time inside the app: how many requests there were,
+        the milliseconds that 99 of 100 took at most, and the ratio of these.
+    """
+    broken: list[Request] = []
+    healthy: list[Request] = []
+    for request in requests:
+        at = request.at - begun
+        band = next((band for band in bands if band.begin <= at < band.end), None)
+        if request.pid is not None and (band is None or not band.name.startswith("worker")):
+            (healthy if band is None else broken).append(request)
+    found = {}
+    for name, pairs in {
+        "to the answer": [[request.seconds for request in some] for some in (broken, healthy)],
+        "inside the app": [[request.inside or 0 for request in some] for some in (broken, healthy)],
+    }.items():
+        if all(pairs):
+            fault, fine = map(_p99, pairs)
+            found[name] = {
+                "requests in a fault": len(broken),
+                "requests besides": len(healthy),
+                "in a fault, ms": round(fault, 2),
+                "besides, ms": round(fine, 2),
+                "ratio": round(fault / fine, 2),
+            }
+    return found
 
 
 def _timeline(soak: Soak, asked: Asked, ended: float, rate: float) -> str:

@@ -21,6 +21,9 @@ from tests.channels.services import (
     TelegramService,
 )
 
+# How long a program's end may wait for a service that does not answer.
+BRIEFLY = {"OTELBRIDGE_SHUTDOWN_TIMEOUT": "1s"}
+
 
 @pytest.fixture
 def hook() -> Iterator[Service]:
@@ -38,6 +41,7 @@ def run(tmp_path):
             "OTELBRIDGE_SPOOL_DIR": str(tmp_path / "spool"),
             "OTELBRIDGE_NOTIFY": notify,
             "OTEL_SERVICE_NAME": "shop",
+            "OTELBRIDGE_SHUTDOWN_TIMEOUT": "60s",
             "PYTHONPATH": str(tmp_path),
             **environ,
         }
@@ -46,7 +50,7 @@ def run(tmp_path):
             env=variables,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
@@ -141,7 +145,7 @@ def test_messages_go_to_telegram_discord_and_a_class_of_ones_own(run, tmp_path):
     )
     program = """
         import asyncio, otelbridge
-        for one in otelbridge.send('look', timeout=10):
+        for one in otelbridge.send('look', timeout=60):
             print(one.destination, one.state, one.reply)
         for one in asyncio.run(otelbridge.send_async('again')):
             print(one.destination, one.state, one.reply)
@@ -195,10 +199,10 @@ def test_what_could_not_be_sent_is_kept_and_sent_by_the_next_run(run, tmp_path):
     url = f"http://127.0.0.1:{port}/"
     started = time.monotonic()
 
-    first = run("import otelbridge; otelbridge.send('kept')", url)
+    first = run("import otelbridge; otelbridge.send('kept')", url, **BRIEFLY)
     took = time.monotonic() - started
     with Service(port) as back:
-        second = run("import otelbridge, time; otelbridge.send('new', timeout=10)", url)
+        second = run("import otelbridge, time; otelbridge.send('new', timeout=60)", url)
         titles = [request.fields["title"] for request in back.taken]
 
     assert first.returncode == second.returncode == 0
@@ -207,19 +211,30 @@ def test_what_could_not_be_sent_is_kept_and_sent_by_the_next_run(run, tmp_path):
     assert titles == ["kept", "new"]
 
 
-def test_an_instrumented_program_sends_what_an_earlier_run_left_without_a_new_message(run):
+def test_an_instrumented_program_sends_what_an_earlier_run_left_without_a_new_message(
+    run, tmp_path
+):
     with Service() as gone:
         port = gone.port
     url = f"http://127.0.0.1:{port}/"
-    program = "import otelbridge, time; otelbridge.instrument(); time.sleep(8)"
+    arrived = tmp_path / "arrived"
+    program = f"""
+        import os, otelbridge, time
+        otelbridge.instrument()
+        while not os.path.exists({str(arrived)!r}):
+            time.sleep(0.05)
+    """
 
-    run("import otelbridge; otelbridge.send('kept')", url)
+    run("import otelbridge; otelbridge.send('kept')", url, **BRIEFLY)
     with Service(port) as back:
         environ = {"OTELBRIDGE_SINKS": "none"}
         waiting = threading.Thread(target=run, args=(program, url), kwargs=environ)
         waiting.start()
-        (request,) = back.wait_for(1, 15)
-        waiting.join()
+        try:
+            (request,) = back.wait_for(1)
+        finally:
+            arrived.touch()
+            waiting.join()
 
     assert request.fields["title"] == "kept"
 
@@ -233,7 +248,7 @@ def test_the_end_waits_for_a_service_that_hangs_no_longer_than_is_allowed(run, h
     """
     started = time.monotonic()
 
-    done = run(program, hook.base, OTELBRIDGE_SHUTDOWN_TIMEOUT="1s")
+    done = run(program, hook.base, **BRIEFLY)
 
     assert done.returncode == 0
     assert time.monotonic() - started < 10
@@ -251,13 +266,14 @@ def test_a_program_ends_as_it_would_have_ended_and_the_message_is_there(tmp_path
     bare, telling = tmp_path / "bare.py", tmp_path / "telling.py"
     bare.write_text(f"import sys\n\n{end}\n")
     telling.write_text(
-        "import otelbridge; otelbridge.send('begun', timeout=10); "
+        "import otelbridge; otelbridge.send('begun', timeout=60); "
         f"otelbridge.send('about to end')\n\n{end}\n"
     )
     environ = {
         **os.environ,
         "OTELBRIDGE_NOTIFY": hook.base,
         "OTELBRIDGE_SPOOL_DIR": str(tmp_path),
+        "OTELBRIDGE_SHUTDOWN_TIMEOUT": "60s",
     }
 
     ends = [
@@ -326,7 +342,7 @@ def test_secrets_of_the_program_are_masked_wherever_they_stand(run, hook):
         try:
             pay()
         except ValueError as error:
-            otelbridge.send(error=error, timeout=10)
+            otelbridge.send(error=error, timeout=60)
             asyncio.run(otelbridge.send_async('password=hunter2', title=url))
     """
 

@@ -116,8 +116,13 @@ class Lane:
             self._work(deadline)
         elif thread is not None and thread is not threading.current_thread():
             thread.join(max(deadline - time.monotonic(), 0.0))
-        with self._wake:
-            return len(self._schedule.waiting) + len(self._handed)
+        # A thread that is still loading what it sends with has not taken these in.
+        handed = self._take_handed()
+        for delivery, more in handed:
+            message = self._rewritten(delivery.message)
+            delivery.message = message.with_(count=message.count + more)
+            self._outbox.record(delivery)
+        return len(self._schedule.waiting) + len(handed)
 
     def _start(self) -> None:
         if self._thread is not None and self._thread.is_alive():
@@ -158,13 +163,16 @@ class Lane:
                     # In a flood this thread is not woken for each message of it.
                     self._wake.wait_for(lambda: self._closing, _GATHER_SECONDS)
 
-    def _take_in(self) -> None:
+    def _take_handed(self) -> list[tuple[Delivery, int]]:
         # Taken under the lock, looked at without it: who hands over does not wait for the outbox.
         with self._wake:
             handed = list(self._handed.values())
             self._handed.clear()
             self._handed_bytes = 0
-        for delivery, more in handed:
+        return handed
+
+    def _take_in(self) -> None:
+        for delivery, more in self._take_handed():
             delivery.message = self._rewritten(delivery.message)
             self._schedule.add(delivery, time.time(), more=more)
 

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -189,10 +190,35 @@ def test_a_folder_that_cannot_be_written_is_said_once_and_messages_go_all_the_sa
 
     deliveries = [courier.post(Message(title=str(number)))[0] for number in range(3)]
 
-    assert courier.wait(deliveries, 10)
-    assert courier.close(5)
+    assert courier.wait(deliveries, 60)
+    assert courier.close(60)
     assert {one.state for one in deliveries} == {"sent"}
     assert len([r for r in caplog.records if "kept in memory only" in r.getMessage()]) == 1
+
+
+def test_what_the_end_finds_before_its_channel_is_loaded_is_kept(tmp_path, hook):
+    loaded = threading.Event()
+
+    class Slow(Webhook):
+        def prepare(self) -> None:
+            loaded.wait(60)
+
+    courier = Courier(
+        [Destination(channel=Slow(url=hook.base), name="ops")],
+        FileOutbox(tmp_path),
+        rewrite=lambda one: one.with_(title=one.title.replace("secret", "***")),
+    )
+    for title in ("secret one", "two", "two", "two"):
+        courier.post(Message(title=title, key=title))
+
+    assert not courier.close(0.1)
+
+    after = FileOutbox(tmp_path)
+    found = [(one.message.title, one.message.count) for one in after.waiting("ops")]
+    assert found == [("*** one", 0), ("two", 2)]
+    assert hook.arrived == []
+    after.close()
+    loaded.set()
 
 
 PROGRAM = """
@@ -207,7 +233,7 @@ courier = Courier([Destination(channel=Webhook(url=f"http://127.0.0.1:{port}/"))
                   FileOutbox(folder))
 courier.resume()
 found = [courier.post(Message(title=f"error {n}"))[0] for n in range(count)]
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 60
 while not all(one.changed and list(folder.glob("*")) for one in found):
     assert time.monotonic() < deadline
     time.sleep(0.01)
@@ -216,7 +242,7 @@ while count and not found[0].attempts:
 print("ready", flush=True)
 if count:
     time.sleep(60)
-courier.close(20)
+courier.close(60)
 """
 
 

@@ -6,7 +6,6 @@ import http.client
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -58,7 +57,7 @@ class Combination:
 
     Attributes:
         files: its texts, by their files' names.
-        command: how it is run, with `{port}` for a server's port.
+        command: how it is run; a server finds a port for itself, and prints its address.
         asks: the paths that it is asked for, if it is a server.
         then: a second command, run while the first one works.
         until: the message of the log record that is awaited after that.
@@ -88,6 +87,9 @@ class Combination:
     def check(self, receiver: OTLPReceiver) -> None:
         """Fail unless what has arrived is from where it should be."""
         assert any(metric.item.name.startswith("process.") for metric in receiver.metrics)
+        for log in receiver.logs:
+            if "exception.type" in log.attributes:
+                assert {"exception.stacktrace", "otelbridge.fingerprint"} <= log.attributes.keys()
         if self.library:
             assert {span.scope for span in receiver.traces} == {
                 "shop",
@@ -102,8 +104,6 @@ class Combination:
             (folder / name).write_text(text, "utf-8")
         with ExitStack() as stack:
             given = stack.enter_context(self.service()) if self.service else {}
-            with socket.create_server(("127.0.0.1", 0)) as listener:
-                port = listener.getsockname()[1]
             environ = environment(
                 {
                     "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http,
@@ -116,15 +116,17 @@ class Combination:
             )
             with (folder / "printed").open("w") as output:
                 process = subprocess.Popen(
-                    self.command.format(port=port).split(),
+                    self.command.split(),
                     cwd=folder,
                     env=environ,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                 )
             stack.callback(_end, process)
-            for path in self.asks:
-                _ask(port, path, process, folder)
+            if self.asks:
+                port = _port(process, folder / "printed")
+                for path in self.asks:
+                    _ask(port, path)
             if self.then:
                 subprocess.run(
                     self.then.split(), cwd=folder, env=environ, check=True, timeout=PATIENCE
@@ -142,20 +144,23 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _ask(port: int, path: str, process: subprocess.Popen[bytes], folder: Path) -> None:
+def _port(process: subprocess.Popen[bytes], printed: Path) -> int:
+    """Wait for a server to print where it listens."""
     deadline = time.monotonic() + PATIENCE
-    while True:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-        try:
-            connection.request("GET", path)
-            connection.getresponse().read()
-            return
-        except ConnectionRefusedError:
-            assert process.poll() is None, (folder / "printed").read_text()
-            assert time.monotonic() < deadline, (folder / "printed").read_text()
-            time.sleep(0.05)
-        finally:
-            connection.close()
+    while not (found := re.search(r"http://127\.0\.0\.1:(\d+)\D", printed.read_text("utf-8"))):
+        assert process.poll() is None, printed.read_text("utf-8")
+        assert time.monotonic() < deadline, printed.read_text("utf-8")
+        time.sleep(0.05)
+    return int(found[1])
+
+
+def _ask(port: int, path: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        connection.request("GET", path)
+        connection.getresponse().read()
+    finally:
+        connection.close()
 
 
 def told(receiver: OTLPReceiver, line: str, row: Row) -> Row:
@@ -236,12 +241,12 @@ def order():
 def broken():
     return 1 / 0
 """
-_FLASK_RUN = "flask --app shop run --port {port}"
+_FLASK_RUN = "flask --app shop run --port 0"
 
 _DJANGO = """
-import logging, sys
+import logging
 from django.conf import settings
-from django.core.management import execute_from_command_line
+from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
 from django.urls import path
 import otelbridge
@@ -257,10 +262,9 @@ def broken(request):
     return HttpResponse(1 / 0)
 
 urlpatterns = [path("order", order), path("broken", broken)]
-
-if __name__ == "__main__":
-    execute_from_command_line(sys.argv)
+application = get_wsgi_application()
 """
+_BIND = "--no-control-socket --bind 127.0.0.1:0"
 
 _ASGI = """
 import logging
@@ -290,7 +294,7 @@ _STARLETTE_APP = """
 app = Starlette(routes=[Route("/order", order), Route("/broken", broken)])
 otelbridge.instrument(app)
 """
-_ASGI_RUN = "uvicorn shop:app --no-access-log --port {port}"
+_ASGI_RUN = "uvicorn shop:app --no-access-log --port 0"
 
 _TASKS = """
 import logging, os
@@ -394,9 +398,7 @@ COMBINATIONS = {
         _ASKS,
     ),
     "flask-zero-code": Combination({"shop.py": _FLASK}, f"otelbridge run {_FLASK_RUN}", _ASKS),
-    "django": Combination(
-        {"shop.py": _DJANGO}, "python shop.py runserver --noreload 127.0.0.1:{port}", _ASKS
-    ),
+    "django": Combination({"shop.py": _DJANGO}, f"gunicorn shop:application {_BIND}", _ASKS),
     "fastapi": Combination(
         {
             "shop.py": _FASTAPI
@@ -511,8 +513,7 @@ warnings.warn("old", DeprecationWarning)
     ),
     "gunicorn-logs": Combination(
         {"shop.py": _FLASK},
-        "otelbridge run gunicorn shop:app --access-logfile - --bind 127.0.0.1:{port}"
-        " --no-control-socket",
+        f"otelbridge run gunicorn shop:app --access-logfile - {_BIND}",
         _ASKS,
     ),
     "uvicorn-logs": Combination(
@@ -521,7 +522,7 @@ warnings.warn("old", DeprecationWarning)
             + _ASGI
             + _STARLETTE_APP.replace("otelbridge.instrument(app)\n", "")
         },
-        "otelbridge run uvicorn shop:app --port {port}",
+        "otelbridge run uvicorn shop:app --port 0",
         _ASKS,
     ),
     "requests": _library("requests", f"{_WEB}import requests\n\nrequests.get(address)"),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.version import __version__ as sdk_version
 
+from otelbridge import schema
 from otelbridge.records.service import script_name
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def build_resource(settings: Settings, name: str | None = None) -> Resource:
         "telemetry.sdk.language": "python",
         "telemetry.sdk.name": "opentelemetry",
         "telemetry.sdk.version": sdk_version,
+        "telemetry.distro.name": schema.DISTRO,
         "host.name": socket.gethostname(),
         "host.arch": platform.machine(),
         "os.type": _OS_NAMES.get(system, system),

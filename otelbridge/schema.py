@@ -90,6 +90,9 @@ ERROR_VARIABLES: Final = "otelbridge.variables"
 # True where nobody caught the exception.
 UNCAUGHT: Final = "otelbridge.uncaught"
 
+# What the resource of our own senders calls what they run (``telemetry.distro.name``).
+DISTRO: Final = "otelbridge"
+
 # --- the life of a process -----------------------------------------------------------------------
 # Names of events (a log record's event name). OpenTelemetry has none for a process; see
 # docs/architecture.md for when each is sent and what it carries.

@@ -32,6 +32,7 @@ from otelbridge.receivers.intake import Held, Intake
 from otelbridge.receivers.otlp_grpc import GrpcReceiver
 from otelbridge.receivers.otlp_http import create_app as create_otlp_app
 from otelbridge.receivers.sockets import BindError, bind
+from otelbridge.receivers.span_errors import SpanErrors
 from otelbridge.receivers.udp import UdpReceiver
 from otelbridge.settings import Settings, SettingsError
 from otelbridge.store.protocol import Store, StoreError
@@ -91,6 +92,7 @@ class Bridge:
         self.projects = Roster(self.store, StateFile(state_folder(self.settings) / "projects.json"))
         self.error_states = ErrorStates(StateFile(state_folder(self.settings) / "errors.json"))
         self.alarms = _make_alarms(self.settings, self.store, self.projects, self.error_states)
+        self._span_errors = SpanErrors(self.store)
         self._create_web = create_web or _create_web
         self._decoders = ThreadPoolExecutor(1, thread_name_prefix="decode")
         self._exit = contextlib.AsyncExitStack()
@@ -129,13 +131,17 @@ class Bridge:
         stack.push_async_callback(self._close_store)
         await self.projects.start()
         stack.push_async_callback(self.projects.stop)
+        self._span_errors.start()
+        stack.push_async_callback(self._span_errors.stop)
 
         grpc_counters, http_counters, udp_counters = self.receivers
         held = Held()
         max_held = HELD_BODIES * settings.max_body_bytes
 
         def intake(counters: ReceiverCounters) -> Intake:
-            return Intake(self.store, counters, self._decoders, held, max_held)
+            return Intake(
+                self.store, counters, self._decoders, held, max_held, self._span_errors.heard
+            )
 
         udp_receiver = UdpReceiver(self.store, udp_counters, self.senders, udp)
         http_intake = intake(http_counters)

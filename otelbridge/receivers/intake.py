@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from otelbridge.error_groups import identify
+from otelbridge.model import Span
 from otelbridge.receivers.counters import ReceiverCounters
 from otelbridge.receivers.decoded import Decoded, DecodeError
 from otelbridge.store.protocol import Store, StoreError, StoreUnavailableError
@@ -34,6 +35,7 @@ class Intake:
             as bytes and not as decoded records.
         held: shared by all receivers.
         max_held_bytes: bodies in memory at one time; more are refused until some are stored.
+        heard: told of the spans that were stored.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Intake:
         decoders: ThreadPoolExecutor,
         held: Held,
         max_held_bytes: int,
+        heard: Callable[[Sequence[Span]], None] | None = None,
     ) -> None:
         self.counters = counters
         self._store = store
         self._decoders = decoders
         self._held = held
         self._max_held_bytes = max_held_bytes
+        self._heard = heard
 
     @contextmanager
     def holding(self) -> Iterator[Callable[[int], None]]:
@@ -108,6 +112,8 @@ class Intake:
             self.reject("internal_error", repr(error))
             raise
         batch = decoded.batch
+        if self._heard is not None and batch.spans:
+            self._heard(batch.spans)
         self.counters.accept(
             logs=len(batch.logs),
             spans=len(batch.spans),

@@ -44,6 +44,19 @@ logging.getLogger().addHandler(LoggingHandler(logger_provider=provider))
     + FAILING
 )
 
+TRACED = (
+    """
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter()))
+tracer = provider.get_tracer("payments")
+"""
+    + FAILING
+)
+
 
 @pytest.fixture
 def bridge(tmp_path: Path) -> Iterator[RunningBridge]:
@@ -108,6 +121,27 @@ def test_errors_of_a_stock_sdk_are_grouped_too(bridge: RunningBridge, tmp_path: 
     (card,) = (group for kind, group in found.items() if kind.endswith("CardError"))
     assert card["count"] == 2
     assert len({group["fingerprint"] for group in found.values()}) == 2
+
+
+def test_an_error_that_a_stock_sdk_notes_on_a_span_alone_is_listed_once(
+    bridge: RunningBridge, tmp_path: Path
+) -> None:
+    text = TRACED + "\nwith tracer.start_as_current_span('request'):\n    pay('ann')\n"
+    run(bridge, tmp_path / "payments.py", text, "shop")
+
+    (group,) = groups(bridge, 1)
+
+    assert group["type"].endswith("CardError")
+    assert (group["message"], group["count"]) == ("no card of ann", 1)
+    (record,) = httpx.get(
+        f"{bridge.url}/logs.json", params={"query": group["logs"], "range": "1h"}
+    ).json()["records"]
+    (event,) = (
+        event
+        for one in httpx.get(f"{bridge.url}/traces/{record['trace_id']}.json").json()["spans"]
+        for event in one["events"]
+    )
+    assert event["name"] == record["event_name"] == "exception"
 
 
 def test_a_line_of_any_program_over_udp_is_grouped(bridge: RunningBridge) -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from otelbridge import schema
 from otelbridge.error_groups import group_query
-from otelbridge.model import LogRecord, Scope
+from otelbridge.model import LogRecord, Scope, SpanEvent
+from otelbridge.receivers.span_errors import SpanErrors
 from otelbridge.search import parse
 from otelbridge.search.query import And
 from otelbridge.store.protocol import ErrorGroup, TimeRange
-from tests.search.queries import MINUTE, START
+from tests.search.queries import MINUTE, SPANS, START
 from tests.store.elasticsearch.stored import OpenStore
 from tests.store.samples import opened as opened_sqlite
 
@@ -133,3 +134,23 @@ def test_the_group_seen_last_comes_first_and_only_so_many(store: OpenStore) -> N
         (group.sample for group in groups), reverse=True
     )
     assert store.store.error_groups(None, HOUR, limit=2) == groups[:2]
+
+
+def test_an_error_that_stands_only_on_a_span_is_listed_once(store: OpenStore) -> None:
+    now = 0.0
+    waiting = SpanErrors(store.store, now=lambda: now)
+    said = {"exception.type": "shop.Declined", "exception.message": "no card"}
+    event = SpanEvent(START, "exception", said)
+    inner, outer = (
+        replace(one, events=[event], status_code=2, trace_id=b"t" * 16) for one in SPANS[:2]
+    )
+    for one in (inner, outer):
+        store.write(one)
+        waiting.heard([one])
+        now += 11
+        store.run(waiting.settle())
+        store.refresh()
+
+    (group,) = store.store.error_groups(None, HOUR)
+
+    assert (group.type, group.message, group.count) == ("shop.Declined", "no card", 1)

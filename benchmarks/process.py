@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -158,3 +159,32 @@ def _await_answers(bridge: BridgeProcess, deadline: float) -> None:
             waiting.pop(0)
         except (OSError, RetryLaterError):
             time.sleep(0.01)
+
+
+def count_rows(store: Path, table: str) -> int:
+    """Count a table's rows, beside the running bridge and without its help."""
+    connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=30)
+    try:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def weigh(bridge: BridgeProcess) -> int:
+    """Bytes of the store once its write-ahead log, which does not grow with it, is written back."""
+    settle(bridge)
+    connection = sqlite3.connect(bridge.store, timeout=30)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
+    return bridge.disk()
+
+
+def settle(bridge: BridgeProcess, quiet: float = 3.0) -> None:
+    """Wait until the files have not changed for ``quiet`` seconds, at most a minute."""
+    size, since, end = bridge.disk(), time.monotonic(), time.monotonic() + 60
+    while time.monotonic() < end and time.monotonic() - since < quiet:
+        time.sleep(0.25)
+        if bridge.disk() != size:
+            size, since = bridge.disk(), time.monotonic()

@@ -22,8 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.bridge import count_rows
-from benchmarks.process import BridgeProcess, running_bridge
+from benchmarks.process import BridgeProcess, count_rows, running_bridge
 from benchmarks.table import Table, machine
 from otelbridge import schema
 from otelbridge.model import Batch, LogRecord, MetricPoint, Scope

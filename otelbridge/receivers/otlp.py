@@ -22,6 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from otelbridge.receivers import otlp_json, otlp_json_metrics, otlp_protobuf, otlp_protobuf_metrics
 from otelbridge.receivers.decoded import Decoded
 from otelbridge.receivers.otlp_salvage import salvage
+from otelbridge.receivers.otlp_shallow import Pairs, ShallowLogs, ShallowTraces, read_body
 
 Signal = Literal["logs", "traces", "metrics"]
 Encoding = Literal["protobuf", "json"]
@@ -42,14 +43,32 @@ def decode(signal: Signal, encoding: Encoding, body: bytes, now: int | None = No
 
 def decode_logs_protobuf(body: bytes, now: int | None = None) -> Decoded:
     """Decode an ``ExportLogsServiceRequest``; see :func:`decode`."""
-    return _from_protobuf(
-        body, now, ExportLogsServiceRequest(), "log record", otlp_protobuf.read_logs
-    )
+    now = time.time_ns() if now is None else now
+    decoded = Decoded()
+    try:
+        pairs = Pairs()
+        otlp_protobuf.read_logs(
+            ShallowLogs.FromString(body), decoded, now, pairs.attributes, read_body
+        )
+    except (ProtobufError, UnicodeDecodeError):
+        return _from_protobuf(
+            body, now, ExportLogsServiceRequest(), "log record", otlp_protobuf.read_logs
+        )
+    return decoded
 
 
 def decode_traces_protobuf(body: bytes, now: int | None = None) -> Decoded:
     """Decode an ``ExportTraceServiceRequest``; see :func:`decode`."""
-    return _from_protobuf(body, now, ExportTraceServiceRequest(), "span", otlp_protobuf.read_spans)
+    now = time.time_ns() if now is None else now
+    decoded = Decoded()
+    try:
+        pairs = Pairs()
+        otlp_protobuf.read_spans(ShallowTraces.FromString(body), decoded, now, pairs.attributes)
+    except (ProtobufError, UnicodeDecodeError):
+        return _from_protobuf(
+            body, now, ExportTraceServiceRequest(), "span", otlp_protobuf.read_spans
+        )
+    return decoded
 
 
 def decode_metrics_protobuf(body: bytes, now: int | None = None) -> Decoded:

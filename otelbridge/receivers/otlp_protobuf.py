@@ -1,12 +1,15 @@
-"""Logs and traces out of OTLP protobuf messages (opentelemetry-proto's generated classes)."""
+"""Logs and traces out of OTLP protobuf messages.
+
+The messages are of opentelemetry-proto's generated classes, or of those in :mod:`.otlp_shallow`,
+which hand out attributes and bodies as bytes.
+"""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 
 from otelbridge.model import Attributes, Json, Scope, SpanEvent, SpanLink
@@ -70,22 +73,37 @@ def scope_of(scope: InstrumentationScope) -> Scope:
     return Scope(scope.name, scope.version, attributes_of(scope.attributes))
 
 
-def read_logs(request: ExportLogsServiceRequest, decoded: Decoded, now: int) -> None:
-    """Add every log record of a request."""
+def body_of(body: AnyValue) -> Json:
+    """Turn a log's body into plain JSON data."""
+    return json_of(body, body.WhichOneof("value"), 0)
+
+
+def read_logs(
+    request: Any,
+    decoded: Decoded,
+    now: int,
+    attributes: Callable[[Any], Attributes] = attributes_of,
+    body: Callable[[Any], Json] = body_of,
+) -> None:
+    """Add every log record of a request.
+
+    Args:
+        request: an ``ExportLogsServiceRequest``.
+        attributes, body: read these fields of a record.
+    """
     for group in request.resource_logs:
         resource = attributes_of(group.resource.attributes)
         for scoped in group.scope_logs:
             scope = scope_of(scoped.scope)
             for record in scoped.log_records:
-                body = record.body
                 add_log(
                     decoded,
                     record.time_unix_nano,
                     record.observed_time_unix_nano,
                     record.severity_number,
                     record.severity_text,
-                    json_of(body, body.WhichOneof("value"), 0),
-                    attributes_of(record.attributes),
+                    body(record.body),
+                    attributes(record.attributes),
                     record.trace_id,
                     record.span_id,
                     record.flags,
@@ -96,8 +114,18 @@ def read_logs(request: ExportLogsServiceRequest, decoded: Decoded, now: int) -> 
                 )
 
 
-def read_spans(request: ExportTraceServiceRequest, decoded: Decoded, now: int) -> None:
-    """Add every span of a request."""
+def read_spans(
+    request: Any,
+    decoded: Decoded,
+    now: int,
+    attributes: Callable[[Any], Attributes] = attributes_of,
+) -> None:
+    """Add every span of a request.
+
+    Args:
+        request: an ``ExportTraceServiceRequest``.
+        attributes: reads those of a span and of its events.
+    """
     for group in request.resource_spans:
         resource = attributes_of(group.resource.attributes)
         for scoped in group.scope_spans:
@@ -110,7 +138,7 @@ def read_spans(request: ExportTraceServiceRequest, decoded: Decoded, now: int) -
                         events,
                         event.time_unix_nano,
                         event.name,
-                        attributes_of(event.attributes),
+                        attributes(event.attributes),
                     )
                 links: list[SpanLink] = []
                 for link in span.links:
@@ -129,7 +157,7 @@ def read_spans(request: ExportTraceServiceRequest, decoded: Decoded, now: int) -
                     span.kind,
                     status.code,
                     status.message,
-                    attributes_of(span.attributes),
+                    attributes(span.attributes),
                     events,
                     links,
                     span.flags,

@@ -20,6 +20,7 @@ from otelbridge.delivery.outbox import Item, Outbox
 from otelbridge.delivery.payload import DeliveredSignal
 from otelbridge.delivery.queue import RecordQueue
 from otelbridge.delivery.timing import Backoff, Deadline
+from otelbridge.delivery.turns import hurry
 
 if TYPE_CHECKING:
     from otelbridge.delivery.journal import Journal
@@ -31,6 +32,8 @@ DEFAULT_BATCH_SIZE: Final = 512
 ADOPT_SECONDS: Final = 5.0
 # What encoding and writing the last records may take beyond the time allowed for sending them.
 _KEEP_SECONDS: Final = 1.0
+# Where this part of what may wait does, requests wait for encoding, rather than records be lost.
+_CROWDED_SHARE: Final = 8
 
 
 class Delivery:
@@ -75,6 +78,7 @@ class Delivery:
         self.counters = counters
         self._delay = delay
         self._batch_size = max(1, min(batch_size, capacity))
+        self._crowd = capacity // _CROWDED_SHARE
         self._queue = RecordQueue(capacity=capacity, max_bytes=max_bytes, weigh=weigh)
         self._journal = journal
         self._outbox = Outbox(
@@ -232,6 +236,7 @@ class Delivery:
                 batch = [] if life.over else self._queue.take(self._batch_size)
                 position = self._queue.position
                 unsaid, self._unsaid = self._unsaid, 0
+                hurry(len(self._queue) >= self._crowd)
             self._hand_over(batch, position)
             overdue = self._outbox.overdue()
             if overdue is not None and overdue <= 0:

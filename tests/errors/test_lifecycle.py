@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +37,12 @@ def names(records: list[Received]) -> list[str]:
     return [record.item.event_name.rpartition(".")[2] for record in records]
 
 
+def beats_of(receiver: OTLPReceiver) -> list[Received]:
+    return [
+        each for each in life(receiver) if each.item.event_name == "otelbridge.process.heartbeat"
+    ]
+
+
 def the_end(receiver: OTLPReceiver) -> dict[str, Any]:
     [end] = [each for each in life(receiver) if each.item.event_name == "otelbridge.process.end"]
     return end.attributes
@@ -61,8 +68,20 @@ def test_start_and_end_of_a_program(otlp_receiver: OTLPReceiver) -> None:
 
 
 def test_heartbeats(otlp_receiver: OTLPReceiver) -> None:
-    program = START + "import logging, time; time.sleep(0.5); logging.error('x'); time.sleep(0.7)"
-    finish(program, **announcing(otlp_receiver, "200ms"))
+    program = (
+        START
+        + "import logging, sys; sys.stdin.readline(); logging.error('x'); sys.stdin.readline()"
+    )
+    process = start_program(program, **announcing(otlp_receiver, "200ms"))
+    assert process.stdin is not None
+    otlp_receiver.wait_for(lambda receiver: len(beats_of(receiver)) >= 2)
+    process.stdin.write("\n")
+    process.stdin.flush()
+    otlp_receiver.wait_for(
+        lambda receiver: beats_of(receiver)[-1].attributes["otelbridge.process.errors"]
+    )
+    _, err = process.communicate("\n", timeout=60)
+    assert process.returncode == 0, err
     events = life(otlp_receiver)
     assert names(events)[0] == "start"
     assert names(events)[-1] == "end"
@@ -140,16 +159,24 @@ def test_a_forked_child_tells_its_own_life(otlp_receiver: OTLPReceiver) -> None:
     program = (
         START
         + """
-import os, sys, time
+import os, sys
 child = os.fork()
 if not child:
-    time.sleep(1.5)
+    sys.stdin.readline()
     sys.exit(7)
+print(child, flush=True)
 os.waitpid(child, 0)
-print(child)
 """
     )
-    pid = int(finish(program, **announcing(otlp_receiver)).out)
+    process = start_program(program, **announcing(otlp_receiver))
+    assert process.stdout is not None
+    pid = int(process.stdout.readline())
+    # A little after it was forked: one that becomes another program at once is none to announce.
+    otlp_receiver.wait_for(
+        lambda receiver: any(record.resource["process.pid"] == pid for record in life(receiver))
+    )
+    _, err = process.communicate("\n", timeout=60)
+    assert process.returncode == 0, err
     of_child = [record for record in life(otlp_receiver) if record.resource["process.pid"] == pid]
     assert names(of_child) == ["start", "end"]
     assert of_child[1].attributes["process.exit.code"] == 7
@@ -205,19 +232,26 @@ def test_the_announcements_do_not_reach_the_programs_own_handlers(
     assert len(life(otlp_receiver)) == 2
 
 
-def test_gevent_may_patch_a_process_that_is_announced(otlp_receiver: OTLPReceiver) -> None:
+def test_gevent_may_patch_a_process_that_is_announced(
+    otlp_receiver: OTLPReceiver, tmp_path: Path
+) -> None:
+    heard = tmp_path / "heard"
     program = (
         START
-        + """
+        + f"""
 import gevent.monkey
 gevent.monkey.patch_all()
-import gevent, logging
-gevent.sleep(0.6)
+import gevent, logging, os
+while not os.path.exists({str(heard)!r}):
+    gevent.sleep(0.05)
 logging.error("after")
-gevent.sleep(0.5)
 """
     )
-    finish(program, **announcing(otlp_receiver, "200ms"))
+    process = start_program(program, **announcing(otlp_receiver, "200ms"))
+    otlp_receiver.wait_for(lambda receiver: len(beats_of(receiver)) >= 3)
+    heard.touch()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
     events = life(otlp_receiver)
     assert names(events)[0] == "start"
     assert names(events)[-1] == "end"

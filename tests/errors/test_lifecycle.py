@@ -239,6 +239,8 @@ def test_gevent_may_patch_a_process_that_is_announced(
     program = (
         START
         + f"""
+import sys
+sys.stdin.readline()
 import gevent.monkey
 gevent.monkey.patch_all()
 import gevent, logging, os
@@ -248,7 +250,12 @@ logging.error("after")
 """
     )
     process = start_program(program, **announcing(otlp_receiver, "200ms"))
-    otlp_receiver.wait_for(lambda receiver: len(beats_of(receiver)) >= 3)
+    assert process.stdin is not None
+    # A thread that is being started amid the patching fails, whoever starts it.
+    otlp_receiver.wait_for(beats_of)
+    process.stdin.write("\n")
+    process.stdin.flush()
+    otlp_receiver.wait_for(lambda receiver: len(beats_of(receiver)) >= 10)
     heard.touch()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err

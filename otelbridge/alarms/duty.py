@@ -211,8 +211,13 @@ class Duty:
     async def _look_on(self) -> None:
         while True:
             self._changed.clear()
+            look = asyncio.ensure_future(asyncio.to_thread(self._look))
             try:
-                await asyncio.to_thread(self._look)
+                await asyncio.shield(look)
+            except asyncio.CancelledError:
+                # What it tells it notes as well, or the next start would tell it again.
+                await asyncio.wait([look], timeout=CLOSE_SECONDS)
+                raise
             except Exception:
                 # Alarms must not stop because of one look that failed in an unforeseen way.
                 _logger.exception("alarms could not be looked at")

@@ -87,6 +87,10 @@ class Schedule:
             more: how many of the same came with it.
         """
         message = delivery.message
+        if any(one.message.id == message.id for one in self.waiting):
+            # Left by a process that was killed before it noted that it had handed it over.
+            self._end(delivery, "counted", now, "it waits already")
+            return
         group = self._groups.get(message.same_as)
         if group is not None and now < group.until:
             group.count += 1 + more

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from otelbridge.alarms import RuleError
+from otelbridge.alarms.book import FileBook
 from otelbridge.alarms.duty import Duty
 from otelbridge.alarms.kept import KeptAlarm, KeptDestination
 from otelbridge.channels import ChannelError
@@ -160,6 +162,31 @@ def test_a_restart_tells_nothing_twice(file, store, hook, tmp_path):
         "shop: 1 error in 5m",
         "other: 1 error in 5m",
     ]
+
+
+def test_an_end_waits_until_what_was_told_is_noted(file, store, hook, tmp_path, monkeypatch):
+    fail(store)
+    disk, noted, save = threading.Event(), [], FileBook.save
+
+    def save_slowly(book, states) -> None:
+        if any(state.told for state in states.values()):
+            disk.wait(60)
+            save(book, states)
+            noted.append(True)
+
+    monkeypatch.setattr(FileBook, "save", save_slowly)
+    running = Running(file(), store, tmp_path / "state")
+    running.__enter__()
+    running.until(lambda: running.duty.sent())
+
+    ending = running.loop.create_task(running.duty.stop())
+    running.loop.run_until_complete(asyncio.wait([ending], timeout=1))
+    assert not ending.done()
+    disk.set()
+    running.loop.run_until_complete(ending)
+    running.loop.close()
+
+    assert noted
 
 
 def test_what_could_not_be_sent_before_the_end_is_sent_after_the_next_start(file, store, tmp_path):

@@ -116,6 +116,20 @@ def test_what_goes_on_all_day_is_told_less_and_less_often():
     assert sum(1 + message.count for _, message in day.sent) == 1440
 
 
+def test_a_message_that_waits_already_is_not_told_again_when_it_is_handed_over_anew():
+    day = Day()
+    left = Message(title="ValueError", time=day.now)
+    waiting = Delivery(destination="x", message=left, created=day.now)
+    day.schedule.restore(waiting, day.now)
+
+    again = Delivery(destination="x", message=left, created=day.now)
+    day.schedule.add(again, day.now)
+    day.pass_time(86400)
+
+    assert day.told == [("ValueError", 0)]
+    assert again.state == "counted"
+
+
 def test_what_comes_again_after_it_was_quiet_is_told_at_once():
     day = Day(cool_down=60)
 

@@ -145,7 +145,7 @@ def test_what_was_taken_outlives_a_full_disk_and_a_killed_collector(
     running.kill()
     running.start()
     with _reachable(elasticsearch_url, port):
-        stored.wait_for(200 * (len(batches) - 1), "traces", seconds=60)
+        stored.wait_for(200 * (len(batches) - 1), "traces", seconds=180)
         # Full to the last byte, the queue may need a little room even to remove what it has sent.
         remount = ["mount", "-o", "remount,size=8m", small_disk]
         subprocess.run(remount, check=True)

@@ -32,6 +32,8 @@ _STOP_SECONDS: Final = 3.0
 _MOST_WAITING: Final = 10_000
 _MOST_CHARS: Final = 64 * 2**20
 _MOST_LOGGED: Final = 1_000
+# Stored by one commit.
+_TRACES_AT_ONCE: Final = 100
 _EVER: Final = TimeRange(0, 2**63 - 1)
 
 _logger = logging.getLogger("otelbridge.span_errors")
@@ -110,17 +112,20 @@ class SpanErrors:
         for one in self._waiting.values():
             if (all or one.heard <= before) and one.record.trace_id is not None:
                 by_trace[one.record.trace_id].append(one.record)
-        for trace_id, records in by_trace.items():
+        traces = list(by_trace.items())
+        for first in range(0, len(traces), _TRACES_AT_ONCE):
+            some = traces[first : first + _TRACES_AT_ONCE]
             try:
-                if missing := await asyncio.to_thread(self._missing, trace_id, records):
+                if missing := await asyncio.to_thread(self._missing, some):
                     await self._store.write(Batch(logs=missing))
             except StoreError as error:
                 # The store says why on the Pipeline page; the next look tries again.
                 _logger.debug("errors of spans wait: %s", error)
                 return
-            for record in records:
-                if record.uid is not None:
-                    self._chars -= self._waiting.pop(record.uid).size
+            for _, records in some:
+                for record in records:
+                    if record.uid is not None:
+                        self._chars -= self._waiting.pop(record.uid).size
 
     def _wait_for_log(self, span: Span, event: SpanEvent) -> None:
         record = _as_log(span, event)
@@ -139,11 +144,13 @@ class SpanErrors:
             except Exception:
                 _logger.exception("errors of spans could not be looked at")
 
-    def _missing(self, trace_id: bytes, records: list[LogRecord]) -> list[LogRecord]:
-        """Those that the trace's logs do not tell of, each with its fingerprint."""
-        query = And((Match("trace.id", trace_id.hex()), Exists("exception.type")))
-        logged = [one.record for one in self._store.logs(query, _EVER, limit=_MOST_LOGGED)]
-        missing = [record for record in records if not _is_told(record, logged)]
+    def _missing(self, traces: Iterable[tuple[bytes, list[LogRecord]]]) -> list[LogRecord]:
+        """Those that their traces' logs do not tell of, each with its fingerprint."""
+        missing = []
+        for trace_id, records in traces:
+            query = And((Match("trace.id", trace_id.hex()), Exists("exception.type")))
+            logged = [one.record for one in self._store.logs(query, _EVER, limit=_MOST_LOGGED)]
+            missing += [record for record in records if not _is_told(record, logged)]
         identify(missing)
         return missing
 

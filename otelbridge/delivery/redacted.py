@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -46,14 +46,19 @@ def redact_records(signal: DeliveredSignal, records: list[Any]) -> list[Any]:
         if start and start % _AT_ONCE == 0:
             let_others_go_on()
         some = records[start : start + _TOGETHER]
-        # All texts are looked at together: there are many, and hardly ever does one hold a secret.
-        texts: list[str] = []
-        harmless = all(look(record, texts) for record in some)
-        if harmless and not may_hold_secret("\n".join(texts)):
-            redacted += some
-        else:
-            redacted += map(redact, some)
+        redacted += some if _are_harmless(look, some) else map(redact, some)
     return redacted
+
+
+def _are_harmless(look: Callable[[Any, list[str]], bool], some: Iterable[Any]) -> bool:
+    """Look at all texts together: there are many, and hardly ever does one hold a secret.
+
+    Args:
+        look: adds the texts of one, and tells whether these are all that can be secret.
+        some: records, or attributes.
+    """
+    texts: list[str] = []
+    return all(look(one, texts) for one in some) and not may_hold_secret("\n".join(texts))
 
 
 def _texts_of_log(readable: Any, texts: list[str]) -> bool:
@@ -71,8 +76,7 @@ def _texts_of_span(span: Any, texts: list[str]) -> bool:
 
 
 def _log(readable: Any) -> Any:
-    texts: list[str] = []
-    if _texts_of_log(readable, texts) and not may_hold_secret("\n".join(texts)):
+    if _are_harmless(_texts_of_log, (readable,)):
         return readable
     record = readable.log_record
     body = redact_value("", record.body)
@@ -87,8 +91,7 @@ def _log(readable: Any) -> Any:
 
 
 def _span(span: Any) -> Any:
-    texts: list[str] = []
-    if _texts_of_span(span, texts) and not may_hold_secret("\n".join(texts)):
+    if _are_harmless(_texts_of_span, (span,)):
         return span
     attributes = _attributes(span._attributes)
     name = redact_text(span._name)
@@ -124,7 +127,7 @@ def _holder(holder: Any) -> Any:
 
 
 def _attributes(attributes: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    if attributes is None or _is_harmless(attributes):
+    if attributes is None or _are_harmless(_add_texts, (attributes,)):
         return attributes
     plain = _plain(attributes)
     redacted = {key: redact_value(key, value) for key, value in plain.items()}
@@ -133,11 +136,6 @@ def _attributes(attributes: Mapping[str, Any] | None) -> Mapping[str, Any] | Non
     bounded = BoundedAttributes(attributes=redacted, immutable=False)
     bounded.dropped = getattr(attributes, "dropped", 0)
     return bounded
-
-
-def _is_harmless(attributes: Mapping[str, Any]) -> bool:
-    texts: list[str] = []
-    return _add_texts(attributes, texts) and not may_hold_secret("\n".join(texts))
 
 
 def _add_texts(attributes: Mapping[str, Any] | None, texts: list[str], *besides: Any) -> bool:

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from time import sleep
 from typing import Any, Final
 
-# Half a millisecond's work of encoding.
+# Half a millisecond's work of encoding: a pause costs the processor some microseconds.
 AT_ONCE: Final = 64
 # Not zero: a thread that waits for the interpreter must have the time to wake up and take it.
 _PAUSE_SECONDS: Final = 0.000_001
 
 
-def in_turns(records: Sequence[Any], at_once: int = AT_ONCE) -> Iterator[Any]:
+def in_turns(records: Sequence[Any]) -> Iterator[Any]:
     """Go through records, and let other threads go on now and then.
 
     The interpreter itself would have them wait for five milliseconds, each time that they have
@@ -23,12 +23,11 @@ def in_turns(records: Sequence[Any], at_once: int = AT_ONCE) -> Iterator[Any]:
 
     Args:
         records: what is gone through.
-        at_once: so many without a pause, which costs the processor some microseconds.
     """
-    for start in range(0, len(records), at_once):
+    for start in range(0, len(records), AT_ONCE):
         if start:
             let_others_go_on()
-        yield from records[start : start + at_once]
+        yield from records[start : start + AT_ONCE]
 
 
 def let_others_go_on() -> None:

@@ -18,14 +18,14 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_all_records_come_by_in_order_with_a_pause_in_between(pauses):
-    assert list(turns.in_turns(range(200), 64)) == list(range(200))
+    assert list(turns.in_turns(range(200))) == list(range(200))
     assert len(pauses) == 3
 
 
 def test_who_is_in_a_hurry_makes_no_pause_and_others_do(pauses):
     def work(found: list[Any]) -> None:
         turns.hurry(True)
-        found += turns.in_turns(range(200), 64)
+        found += turns.in_turns(range(200))
         turns.hurry(False)
 
     found: list[Any] = []
@@ -34,5 +34,5 @@ def test_who_is_in_a_hurry_makes_no_pause_and_others_do(pauses):
     thread.join()
     assert (found, pauses) == (list(range(200)), [])
 
-    assert list(turns.in_turns(range(128), 64)) == list(range(128))
+    assert list(turns.in_turns(range(128))) == list(range(128))
     assert len(pauses) == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Literal
 
 from google.protobuf.message import DecodeError as ProtobufError
@@ -43,32 +44,26 @@ def decode(signal: Signal, encoding: Encoding, body: bytes, now: int | None = No
 
 def decode_logs_protobuf(body: bytes, now: int | None = None) -> Decoded:
     """Decode an ``ExportLogsServiceRequest``; see :func:`decode`."""
-    now = time.time_ns() if now is None else now
-    decoded = Decoded()
-    try:
-        pairs = Pairs()
-        otlp_protobuf.read_logs(
-            ShallowLogs.FromString(body), decoded, now, pairs.attributes, read_body
-        )
-    except (ProtobufError, UnicodeDecodeError):
-        return _from_protobuf(
-            body, now, ExportLogsServiceRequest(), "log record", otlp_protobuf.read_logs
-        )
-    return decoded
+    return _from_protobuf(
+        body,
+        now,
+        ExportLogsServiceRequest(),
+        "log record",
+        otlp_protobuf.read_logs,
+        _read_shallow_logs,
+    )
 
 
 def decode_traces_protobuf(body: bytes, now: int | None = None) -> Decoded:
     """Decode an ``ExportTraceServiceRequest``; see :func:`decode`."""
-    now = time.time_ns() if now is None else now
-    decoded = Decoded()
-    try:
-        pairs = Pairs()
-        otlp_protobuf.read_spans(ShallowTraces.FromString(body), decoded, now, pairs.attributes)
-    except (ProtobufError, UnicodeDecodeError):
-        return _from_protobuf(
-            body, now, ExportTraceServiceRequest(), "span", otlp_protobuf.read_spans
-        )
-    return decoded
+    return _from_protobuf(
+        body,
+        now,
+        ExportTraceServiceRequest(),
+        "span",
+        otlp_protobuf.read_spans,
+        _read_shallow_spans,
+    )
 
 
 def decode_metrics_protobuf(body: bytes, now: int | None = None) -> Decoded:
@@ -103,20 +98,37 @@ _DECODERS: Final[dict[tuple[str, str], Callable[[bytes, int | None], Decoded]]] 
 }
 
 
+def _read_shallow_logs(body: bytes, decoded: Decoded, now: int) -> None:
+    request = ShallowLogs.FromString(body)
+    otlp_protobuf.read_logs(request, decoded, now, Pairs().attributes, read_body)
+
+
+def _read_shallow_spans(body: bytes, decoded: Decoded, now: int) -> None:
+    request = ShallowTraces.FromString(body)
+    otlp_protobuf.read_spans(request, decoded, now, Pairs().attributes)
+
+
 def _from_protobuf(
     body: bytes,
     now: int | None,
     request: Message,
     what: str,
     read: Callable[[Any, Decoded, int], None],
+    read_shallow: Callable[[bytes, Decoded, int], None] | None = None,
 ) -> Decoded:
+    now = time.time_ns() if now is None else now
+    if read_shallow is not None:
+        decoded = Decoded()
+        with suppress(ProtobufError, UnicodeDecodeError):
+            read_shallow(body, decoded, now)
+            return decoded
     decoded = Decoded()
     try:
         request.ParseFromString(body)
     except ProtobufError:
         request.Clear()
         salvage(body, request, what, decoded)
-    read(request, decoded, time.time_ns() if now is None else now)
+    read(request, decoded, now)
     return decoded
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from otelbridge.alarms.kept import KeptAlarm
 from otelbridge.alarms.rules import KINDS, RuleError, make_rule
 from otelbridge.channels.message import SEVERITIES
-from otelbridge.web.forms import Field, Form, line, name_problems
+from otelbridge.web.forms import Field, Form, line, name_problems, typed
 
 _ABOVE: Final[Mapping[str, tuple[str, str]]] = {
     "error-rate": ("More than this share of requests fails", "5%"),
@@ -35,13 +36,7 @@ def alarm_form(
         services: names to offer.
     """
     kind = KINDS[when]
-
-    def text(key: str, default: object = "") -> str:
-        value = values.get(key)
-        if isinstance(value, (list, tuple)):
-            return ", ".join(map(str, value))
-        return str(default if value is None else value)
-
+    text = partial(typed, values)
     own: dict[str, Field] = {
         "query": Field(
             name="query",

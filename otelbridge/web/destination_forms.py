@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, Literal, get_args
 
 from otelbridge.alarms.kept import KeptDestination
 from otelbridge.channels.channel import Channel, FormField
 from otelbridge.channels.message import SEVERITIES, TracebackForm
-from otelbridge.web.forms import Field, Form, line, name_problems
+from otelbridge.web.forms import Field, Form, line, name_problems, typed
 
 # Whoever changes where a built-in channel connects to must know its secrets: they would go there.
 _PLACES: Final = frozenset({"base_url", "host", "port", "security"})
@@ -151,10 +152,7 @@ def _channel_field(one: FormField, values: Mapping[str, Any], edited: bool) -> F
 
 
 def _options(values: Mapping[str, Any]) -> list[Field]:
-    def text(name: str, default: str = "") -> str:
-        value = values.get(name, default)
-        return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
+    text = partial(typed, values)
     return [
         Field(
             name="traceback",

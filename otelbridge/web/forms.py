@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -59,6 +59,14 @@ class Form:
             tuple(replace(one, problem=problems.get(one.name, "")) for one in self.fields),
             {name: text for name, text in problems.items() if name not in names},
         )
+
+
+def typed(values: Mapping[str, Any], name: str, default: object = "") -> str:
+    """Give a value as it is typed into a field: a list by commas, ``default`` for none."""
+    value = values.get(name)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(default if value is None else value)
 
 
 def line(value: object) -> str:

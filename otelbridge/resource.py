@@ -51,7 +51,7 @@ def build_resource(settings: Settings, name: str | None = None) -> Resource:
         "telemetry.sdk.language": "python",
         "telemetry.sdk.name": "opentelemetry",
         "telemetry.sdk.version": sdk_version,
-        "telemetry.distro.name": schema.DISTRO,
+        schema.DISTRO_NAME: schema.DISTRO,
         "host.name": socket.gethostname(),
         "host.arch": platform.machine(),
         "os.type": _OS_NAMES.get(system, system),

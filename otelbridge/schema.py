@@ -90,7 +90,8 @@ ERROR_VARIABLES: Final = "otelbridge.variables"
 # True where nobody caught the exception.
 UNCAUGHT: Final = "otelbridge.uncaught"
 
-# What the resource of our own senders calls what they run (``telemetry.distro.name``).
+# What the resource of our own senders calls what they run.
+DISTRO_NAME: Final = "telemetry.distro.name"
 DISTRO: Final = "otelbridge"
 
 # --- the life of a process -----------------------------------------------------------------------

@@ -122,6 +122,7 @@ BRIDGE = {
     "bridge_state",
     "error_groups",
     "error_states",
+    "tasks",
     "traceback_text",
 }
 

@@ -31,6 +31,7 @@ from otelbridge.channels.outbox import Delivery
 from otelbridge.error_states import ErrorStates
 from otelbridge.projects import Project
 from otelbridge.store.protocol import Store
+from otelbridge.tasks import end
 
 _logger = logging.getLogger("otelbridge.alarms")
 
@@ -110,9 +111,7 @@ class Duty:
     async def stop(self) -> None:
         """Stop looking, and send what can be sent; the rest is sent after the next start."""
         if self._looking is not None:
-            self._looking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._looking
+            await end(self._looking)
         if self._courier is not None:
             await asyncio.to_thread(self._courier.close, CLOSE_SECONDS)
 

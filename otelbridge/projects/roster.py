@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import threading
 import time
@@ -30,6 +29,7 @@ from otelbridge.store.protocol import (
     StoreUnavailableError,
     TimeRange,
 )
+from otelbridge.tasks import end
 
 _logger = logging.getLogger("otelbridge.projects")
 
@@ -100,9 +100,7 @@ class Roster:
     async def stop(self) -> None:
         """Stop following."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
             await asyncio.to_thread(self._note_silent)
 
     def projects(self) -> list[Project]:

@@ -23,6 +23,7 @@ from otelbridge.error_groups import USER_KEYS, identify
 from otelbridge.model import STATUS_ERROR, Attributes, Batch, LogRecord, Span, SpanEvent
 from otelbridge.search.query import And, Exists, Match
 from otelbridge.store.protocol import Store, StoreError, TimeRange
+from otelbridge.tasks import end
 
 # Logs and spans come by two queues of their sender: by then both have been sent.
 PATIENCE_SECONDS: Final = 10.0
@@ -82,7 +83,7 @@ class SpanErrors:
     def heard(self, spans: Iterable[Span]) -> None:
         """Take note of spans that were stored."""
         for span in spans:
-            if span.resource.get("telemetry.distro.name") == schema.DISTRO:
+            if span.resource.get(schema.DISTRO_NAME) == schema.DISTRO:
                 continue
             for event in span.events:
                 if event.name == "exception" and event.attributes.get("exception.type"):
@@ -95,9 +96,7 @@ class SpanErrors:
     async def stop(self) -> None:
         """Look once more at everything, and end."""
         if self._looking is not None:
-            self._looking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._looking
+            await end(self._looking)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.settle(all=True), _STOP_SECONDS)
 

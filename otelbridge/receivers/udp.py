@@ -18,6 +18,7 @@ from otelbridge.model import Batch, LogRecord
 from otelbridge.receivers.counters import ReceiverCounters, SenderCounters
 from otelbridge.receivers.datagrams import Address, DatagramReader
 from otelbridge.store.protocol import Store, StoreError, StoreUnavailableError
+from otelbridge.tasks import end
 
 _log = logging.getLogger(__name__)
 
@@ -82,9 +83,7 @@ class UdpReceiver:
             self._full.set()
             done, _ = await asyncio.wait({self._task}, timeout=timeout)
             if not done:
-                self._task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._task
+                await end(self._task)
                 self._drop(len(self._queue), "the bridge stopped before they were stored")
             self._task = None
         self._socket.close()

@@ -42,6 +42,7 @@ from otelbridge.store.protocol import (
     TraceSummary,
 )
 from otelbridge.store.sqlite.followers import Follower, Followers
+from otelbridge.tasks import end
 
 _POLL_SECONDS: Final = 1.0
 # Longest that who follows is kept from reading by a server that does not answer.
@@ -105,9 +106,7 @@ class ElasticsearchStore:
         """Close; harmless where it is not open."""
         polling, self._polling = self._polling, None
         if polling is not None:
-            polling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await polling
+            await end(polling)
         server, self._server = self._server, None
         if server is not None:
             self._followers.tell(None)

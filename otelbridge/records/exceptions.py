@@ -73,6 +73,8 @@ def record_exception(
         ``None`` where the record carries none.
     """
     known = record.__dict__.get(EXCEPTION_ATTRIBUTE)
+    if known is None and record.exc_info is None and record.exc_text is None:
+        return None
     if known is not None and known[0] == max_chars:
         return ExceptionFields(*known[1:])
     described = exception_fields(record.exc_info, max_chars, f"{record.module}:{record.funcName}")

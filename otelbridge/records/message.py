@@ -20,7 +20,9 @@ def message_text(record: logging.LogRecord, max_chars: int = DEFAULT_MAX_CHARS) 
         max_chars: the longest text; the rest is cut with a visible mark.
     """
     try:
-        message = str.__str__(record.getMessage())
+        message = record.getMessage()
+        if type(message) is not str:
+            message = str.__str__(message)
     except Exception:
         message = _repaired(record)
     return plain_text(message, max_chars)

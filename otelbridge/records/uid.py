@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import struct
 import time
 from collections.abc import Iterator
 
@@ -23,7 +24,9 @@ from collections.abc import Iterator
 # pickling: a record that goes through a QueueHandler keeps its id.
 UID_ATTRIBUTE = "_otelbridge_uid"
 
-_VERSION_AND_VARIANT = (7 << 76) | (0b10 << 62)
+_VERSION = 7 << 12
+_VARIANT = 0b10 << 62
+_halves = struct.Struct(">QQ").pack
 
 
 class _Process:
@@ -63,11 +66,12 @@ def new_uid() -> str:
         now = process.last
     else:
         process.last = now
-    milliseconds, rest = divmod(now, 1_000_000)
-    fraction = (rest << 12) // 1_000_000
+    milliseconds = now // 1_000_000
+    fraction = (now - milliseconds * 1_000_000 << 12) // 1_000_000
     count = next(process.counter) & 0xFFFFFFFF
-    prefix = milliseconds << 80 | fraction << 64 | _VERSION_AND_VARIANT
-    return f"{prefix | count << 30 | process.tail:032x}"
+    return _halves(
+        milliseconds << 16 | _VERSION | fraction, _VARIANT | count << 30 | process.tail
+    ).hex()
 
 
 def record_uid(record: logging.LogRecord) -> str:

@@ -83,6 +83,8 @@ def json_value(
         return value
     if kind is int and value in _INT64:
         return value
+    if kind is float:
+        return _float(value)
     try:
         return _Writer(max_chars, default).write(value, 0)
     except Exception as error:
@@ -109,6 +111,8 @@ def json_key(key: Any) -> str:
 
 def plain_text(text: str, max_chars: int) -> str:
     """Cut a text to ``max_chars``, with a mark, and write lone surrogates so that they show."""
+    if len(text) <= max_chars and text.isascii():
+        return text
     if len(text) > max_chars:
         mark = f"…[cut: {len(text)} characters]"
         text = text[: max(max_chars, 0)]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from otelbridge.records.exceptions import record_exception
 from otelbridge.records.extras import extra_fields
 from otelbridge.records.uid import record_uid
@@ -44,3 +47,32 @@ def test_the_keys_of_a_logged_dict_count_among_them():
 
     assert extra_fields(record) == {"event": "paid", "user": "alice", "user#2": "bob", "code": 1}
     assert record.msg == {"event": "paid", "user": "alice"}
+
+
+def test_names_that_are_equal_but_not_the_same_are_kept_apart():
+    for name in (1, True, 1.0, "1"):
+        [(found, value)] = extra_fields(make_record(extra={name: "x"})).items()
+
+        assert type(found) is type(name)
+        assert (found, value) == (name, "x")
+
+
+@given(
+    st.lists(
+        st.sampled_from(["user", "code", "_hidden", "otelSpanID", "message", "x" * 200, 7, None])
+    ),
+    st.sampled_from(["args", "process", "exc_text"]),
+)
+def test_whatever_the_order_of_attributes_only_the_callers_are_given(names, moved):
+    record = make_record()
+    set_aside = record.__dict__.pop(moved)
+    for number, name in enumerate(names):
+        record.__dict__[name] = number
+    record.__dict__[moved] = set_aside
+    callers = [name for name in record.__dict__ if name in {"user", "code", "_hidden", 7, None}]
+
+    assert extra_fields(record) == {
+        name: value
+        for name, value in record.__dict__.items()
+        if name in callers or name == "x" * 200
+    }

@@ -98,6 +98,9 @@ PIECES = st.one_of(
             *("Bearer ", "bearer\t", "abcdefgh", "eyJ", "eyJabcdefgh.ijklmnop.q", ".", "-"),
             *("-----BEGIN ", "PRIVATE KEY-----", "-----END PRIVATE KEY-----"),
             *("4111", "4111111111111111", "1795279863123456789", "3"),
+            *("c\u0131ok", "cook\u0131e", "COOK\u0130E", "author\u0130\u017fation", "coo\u212aie"),
+            *("\\", "\x1f", "\u3000", "passphrase", "SecretKey", "private_key", "card-number", "t"),
+            *("4111 1111 1111 1111", "\u0664111-1111", "4\u0661\u0661\u06611111", "1111"),
         ]
     ),
     st.text(max_size=3),

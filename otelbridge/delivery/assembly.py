@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from otelbridge.delivery.counters import Counters
 from otelbridge.delivery.limits import read_limits
-from otelbridge.delivery.sender import DEFAULT_BATCH_SIZE, Delivery
+from otelbridge.delivery.sender import Delivery
 from otelbridge.delivery.weight import weigh
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def make_delivery(
             trouble=destination.report.trouble,
         )
 
-    limits = read_limits(signal, getattr(destination, "batch_size", DEFAULT_BATCH_SIZE))
+    limits = read_limits(signal, destination.batch_size)
     return Delivery(
         signal,
         destination,

@@ -23,6 +23,7 @@ class Life:
     Attributes:
         lock: guards the rest.
         changed: is notified, with the lock, of whatever a thread may be waiting for.
+        queued: the same for the thread that waits for records: nobody else is woken for these.
         threads: those that run.
         started: whether they have been started.
         offered: whether something new is there to be sent.
@@ -36,6 +37,7 @@ class Life:
         # comes by in the middle of anything.
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
+        self.queued = threading.Condition(self.lock)
         self.threads: list[threading.Thread] = []
         self.started = self.offered = self.gathered = self.over = False
 
@@ -64,9 +66,10 @@ class Life:
 
     def end(self) -> None:
         """Have the threads end at once."""
-        with self.changed:
+        with self.lock:
             self.over = True
             self.changed.notify_all()
+            self.queued.notify_all()
 
     def _run(self, work: Callable[[Life], None]) -> None:
         """Work until the end, also where something fails that nobody thought of."""

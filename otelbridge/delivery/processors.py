@@ -14,6 +14,8 @@ from otelbridge.delivery.taken_record import NO_CONTEXT
 from otelbridge.records.scope_fields import fields_in_use
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.context import Context
     from opentelemetry.sdk._logs import ReadWriteLogRecord
     from opentelemetry.sdk.trace import ReadableSpan, Span
@@ -84,29 +86,44 @@ class DeliveredSpanProcessor(OwnSpanProcessor):
         self.delivery.close()
 
 
-def hand_over(logger: Any, record: TakenRecord) -> None:
+def hand_over(
+    logger: Any, take: Callable[[Any], TakenRecord], write: Callable[[Any], bytes | None], of: Any
+) -> None:
     """Emit a record.
 
-    What it does is what ``logger.emit(record.log_record)`` does. Where nobody but deliveries
+    What it does is what ``logger.emit()`` of its ``log_record`` does. Where nobody but deliveries
     listens, and no limit is to be applied, it leaves out the SDK's copying and checking of
     attributes, which takes as long as everything else together, and that record itself.
 
     Args:
         logger: of whatever provider.
-        record: attributes and body are plain data, and every key is a text that is not empty.
+        take: makes the record; attributes and body are plain data, and every key is a text that
+            is not empty.
+        write: encodes it without making it, or returns ``None``.
+        of: what both make it of.
     """
     processors = _only_deliveries(logger)
     if processors is None:
-        made = record.log_record
+        made = take(of).log_record
         made.context = get_current()
         logger.emit(made)
-    elif logger._is_enabled():
-        logger._logger_metrics.emit_log()
-        record.resource = logger._resource
-        record.instrumentation_scope = logger._instrumentation_scope
-        record.limits = logger._log_record_limits
-        for processor in processors:
-            processor.delivery.put(record)
+        return
+    if not logger._is_enabled():
+        return
+    logger._logger_metrics.emit_log()
+    written: bytes | None = None
+    record: TakenRecord | None = None
+    for processor in processors:
+        delivery = processor.delivery
+        if delivery.takes_encoded and (written := written or write(of)) is not None:
+            delivery.put_encoded((written, logger._instrumentation_scope, logger._resource))
+            continue
+        if record is None:
+            record = take(of)
+            record.resource = logger._resource
+            record.instrumentation_scope = logger._instrumentation_scope
+            record.limits = logger._log_record_limits
+        delivery.put(record)
 
 
 def _only_deliveries(logger: Any) -> tuple[LogProcessor, ...] | None:

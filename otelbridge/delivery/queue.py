@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -62,22 +63,33 @@ class RecordQueue:
         self._bytes += weight
         lost = 0
         while len(records) > self._capacity or (self._bytes > self._max_bytes and len(records) > 1):
-            self._pop()
+            _, weight, gone = records.popleft()
+            self._bytes -= weight
+            self.position = gone or self.position
             lost += 1
         return lost
 
-    def take(self, count: int) -> list[Any]:
-        """Take out the oldest records, at most ``count``."""
-        return [self._pop() for _ in range(min(count, len(self._records)))]
+    def take(self, count: int, most_bytes: int = sys.maxsize) -> list[Any]:
+        """Take out the oldest records.
+
+        Args:
+            count: at most so many.
+            most_bytes: about so many bytes of them; one record at least.
+        """
+        taken: list[Any] = []
+        records, left = self._records, most_bytes
+        while records and len(taken) < count and left > 0:
+            record, weight, position = records.popleft()
+            left -= weight
+            self._bytes -= weight
+            self.position = position or self.position
+            taken.append(record)
+        if not records:
+            # What comes by amid this, a destructor that logs, must not make the sum drift for ever.
+            self._bytes = 0
+        return taken
 
     def clear(self) -> None:
         """Forget everything."""
         self._records.clear()
         self._bytes = 0
-
-    def _pop(self) -> Any:
-        record, weight, position = self._records.popleft()
-        # What comes by amid this, a destructor that logs, must not make the sum drift for ever.
-        self._bytes = self._bytes - weight if self._records else 0
-        self.position = position or self.position
-        return record

@@ -18,7 +18,13 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from otelbridge.delivery.payload import DeliveredSignal
 from otelbridge.delivery.taken_record import TakenRecord
 from otelbridge.delivery.turns import let_others_go_on
-from otelbridge.records.redaction import is_secret, may_hold_secret, redact_text, redact_value
+from otelbridge.records.redaction import (
+    is_secret,
+    may_hold_secret,
+    redact_text,
+    redact_value,
+    when_names_change,
+)
 from otelbridge.schema import ORIGIN_ATTRIBUTES, RECORD_UID
 
 # Written by this package, of what never is a secret.
@@ -35,12 +41,14 @@ def redact_records(signal: DeliveredSignal, records: list[Any]) -> list[Any]:
 
     Args:
         signal: what they are.
-        records: the SDK's readable log records or spans.
+        records: the SDK's readable log records or spans. Those that are encoded hold none.
 
     Returns:
         The same records, or copies of those that held a secret.
     """
     look, redact = (_texts_of_log, _log) if signal == "logs" else (_texts_of_span, _span)
+    if all([type(record) is tuple for record in records]):
+        return records
     redacted: list[Any] = []
     for start in range(0, len(records), _TOGETHER):
         if start and start % _AT_ONCE == 0:
@@ -48,6 +56,22 @@ def redact_records(signal: DeliveredSignal, records: list[Any]) -> list[Any]:
         some = records[start : start + _TOGETHER]
         redacted += some if _are_harmless(look, some) else map(redact, some)
     return redacted
+
+
+def is_harmless(signal: DeliveredSignal, record: Any, most_chars: int) -> bool:
+    """Tell at a glance that a record holds no secret.
+
+    Args:
+        signal: what it is.
+        record: the SDK's readable log record or span.
+        most_chars: so many characters of text are looked at; one that has more takes longer.
+    """
+    texts: list[str] = []
+    look = _texts_of_log if signal == "logs" else _texts_of_span
+    if not look(record, texts):
+        return False
+    text = "\n".join(texts)
+    return len(text) <= most_chars and not may_hold_secret(text)
 
 
 def _are_harmless(look: Callable[[Any, list[str]], bool], some: Iterable[Any]) -> bool:
@@ -62,6 +86,8 @@ def _are_harmless(look: Callable[[Any, list[str]], bool], some: Iterable[Any]) -
 
 
 def _texts_of_log(readable: Any, texts: list[str]) -> bool:
+    if type(readable) is tuple:
+        return True
     if type(readable) is TakenRecord:
         texts.append(readable.body)
         return _add_texts(readable.extras, texts) and _add_texts(readable.told, texts)
@@ -70,13 +96,15 @@ def _texts_of_log(readable: Any, texts: list[str]) -> bool:
 
 
 def _texts_of_span(span: Any, texts: list[str]) -> bool:
+    if type(span) is tuple:
+        return True
     if span._events or span._links:
         return False
     return _add_texts(span._attributes, texts, span._name, span._status.description)
 
 
 def _log(readable: Any) -> Any:
-    if _are_harmless(_texts_of_log, (readable,)):
+    if type(readable) is tuple or _are_harmless(_texts_of_log, (readable,)):
         return readable
     record = readable.log_record
     body = redact_value("", record.body)
@@ -91,7 +119,7 @@ def _log(readable: Any) -> Any:
 
 
 def _span(span: Any) -> Any:
-    if _are_harmless(_texts_of_span, (span,)):
+    if type(span) is tuple or _are_harmless(_texts_of_span, (span,)):
         return span
     attributes = _attributes(span._attributes)
     name = redact_text(span._name)
@@ -171,6 +199,9 @@ def _plain(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 @lru_cache(maxsize=1024)
 def _has_secret_name(names: tuple[str, ...]) -> bool:
     return any(map(is_secret, names))
+
+
+when_names_change(_has_secret_name.cache_clear)
 
 
 def _kept(bounded: Any, items: list[Any]) -> Any:

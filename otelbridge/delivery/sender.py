@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from otelbridge.delivery.spool import Dropped, PayloadStore
     from otelbridge.sinks.destination import Destination
 
-DEFAULT_BATCH_SIZE: Final = 512
 # How often the spool is searched for what processes left that have ended.
 ADOPT_SECONDS: Final = 5.0
 # What encoding and writing the last records may take beyond the time allowed for sending them.
@@ -55,7 +54,7 @@ class Delivery:
         capacity: int,
         max_bytes: int,
         weigh: Callable[[Any], int],
-        batch_size: int = DEFAULT_BATCH_SIZE,
+        batch_size: int,
         journal: Journal | None = None,
     ) -> None:
         """Prepare; nothing is started or opened before the first record.
@@ -78,6 +77,7 @@ class Delivery:
         self.counters = counters
         self._delay = delay
         self._batch_size = max(1, min(batch_size, capacity))
+        self._at_once = self._batch_size, destination.batch_bytes
         self._crowd = capacity // _CROWDED_SHARE
         self._queue = RecordQueue(capacity=capacity, max_bytes=max_bytes, weigh=weigh)
         self._journal = journal
@@ -87,11 +87,17 @@ class Delivery:
         self._unsaid = 0
         self._together = 1
         self._hurry = self._asked = self._closed = False
+        # An encoded record would have to be encoded again for the journal.
+        self.takes_encoded = destination.takes_encoded and journal is None
         self._pid = os.getpid()
         self._life = Life()
 
     def put(self, record: Any) -> None:
         """Take a record; never waits for the destination or a disk, and never raises."""
+        self.put_encoded(self.destination.take(record) if self.takes_encoded else record)
+
+    def put_encoded(self, record: Any) -> None:
+        """Take a record as it is to be queued; the same otherwise."""
         if self._pid != os.getpid():
             self.start_afresh()
         life = self._life
@@ -115,7 +121,7 @@ class Delivery:
             if not life.started:
                 self._start(life)
             if waiting == 1 or waiting == self._batch_size:
-                life.changed.notify_all()
+                life.queued.notify()
 
     def refuse(self) -> None:
         """Count a record that was to be delivered and is none."""
@@ -224,6 +230,7 @@ class Delivery:
         if not life.started and len(self._queue):
             self._start(life)
         life.changed.notify_all()
+        life.queued.notify()
 
     def _start(self, life: Life) -> None:
         name = f"otelbridge-{self.signal}"
@@ -233,7 +240,7 @@ class Delivery:
         """Encode what is queued, every flush interval."""
         while self._wait_for_records(life):
             with life.changed:
-                batch = [] if life.over else self._queue.take(self._batch_size)
+                batch = [] if life.over else self._queue.take(*self._at_once)
                 position = self._queue.position
                 unsaid, self._unsaid = self._unsaid, 0
                 hurry(len(self._queue) >= self._crowd)
@@ -271,7 +278,7 @@ class Delivery:
                 waits = [wait for wait in (overdue, due) if wait is not None]
                 if waits and min(waits) <= 0:
                     return True
-                life.changed.wait(min(waits) if waits else None)
+                life.queued.wait(min(waits) if waits else None)
             return False
 
     def _send(self, life: Life) -> None:
@@ -313,7 +320,7 @@ class Delivery:
     def _gather_rest(self) -> None:
         while len(self._queue):
             with self._life.changed:
-                batch = self._queue.take(self._batch_size)
+                batch = self._queue.take(*self._at_once)
                 position = self._queue.position
             self._hand_over(batch, position)
 

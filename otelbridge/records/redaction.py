@@ -234,8 +234,16 @@ def redact_also(*names: str) -> None:
     given = [name.strip() for name in names if name.strip()]
     pattern = "|".join(f"(?:{translate(name)})" for name in given)
     _Names.matches = re.compile(pattern, re.IGNORECASE).match if given else None
-    is_secret.cache_clear()
-    _redact_short.cache_clear()
+    for forget in _forgetting:
+        forget()
+
+
+def when_names_change(forget: Callable[[], object]) -> None:
+    """Have a function called when other names are secret than before: to forget what it knew."""
+    _forgetting.append(forget)
+
+
+_forgetting: Final[list[Callable[[], object]]] = [is_secret.cache_clear, _redact_short.cache_clear]
 
 
 def _also() -> Callable[[str], object] | None:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -38,9 +39,15 @@ class Destination(ABC):
         signal: ``logs``, ``traces`` or ``metrics``.
         endpoint: its address, as messages name it.
         failing: whether the last attempt failed.
+        batch_size: how many records are sent at once, unless the program's user says so.
+        batch_bytes: the most bytes of records that are encoded together.
+        takes_encoded: whether a record may be encoded by itself, before it is sent with others.
     """
 
     sink: ClassVar[str]
+    takes_encoded: ClassVar[bool] = False
+    batch_size: ClassVar[int] = 512
+    batch_bytes: ClassVar[int] = sys.maxsize
 
     def __init__(self, signal: Signal, endpoint: str, protocol: str, report: TroubleReport) -> None:
         """Remember where to send; nothing is opened yet.
@@ -62,10 +69,18 @@ class Destination(ABC):
         self._aborted = self._closed = False
 
     def encode(self, records: Any) -> bytes:
-        """Encode records of the SDK, without their secrets; what two calls return may be joined."""
+        """Encode records, without their secrets; what two calls return may be joined.
+
+        Args:
+            records: of the SDK, and what :meth:`take` made of such.
+        """
         if self.signal != "metrics":
             records = redact_records(self.signal, records)
         return self._encode(records)
+
+    def take(self, record: Any) -> Any:
+        """Take a record on the thread that made it: encoded, if that costs little, or as it is."""
+        return record
 
     def encode_alone(self, record: Any) -> bytes:
         """Encode one record, on the thread that made it."""

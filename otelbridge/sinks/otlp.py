@@ -7,9 +7,10 @@ time-outs).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otelbridge.delivery.answer import Answer
+from otelbridge.delivery.redacted import is_harmless
 from otelbridge.sinks import otlp_exporters
 from otelbridge.sinks.destination import Destination
 from otelbridge.sinks.otlp_exporters import (
@@ -19,17 +20,23 @@ from otelbridge.sinks.otlp_exporters import (
     headers_of,
     protocol_of,
 )
+from otelbridge.sinks.otlp_request import RequestEncoder
 
 if TYPE_CHECKING:
     from otelbridge.settings import Settings
-    from otelbridge.sinks.otlp_request import RequestEncoder
     from otelbridge.sinks.otlp_trouble import TroubleReport
+
+# Of text in a record that is encoded at once: some ten microseconds' work.
+_MOST_CHARS: Final = 4_096
 
 
 class OTLPDestination(Destination):
     """The connection for one signal."""
 
     sink = "otlp"
+    takes_encoded = True
+    batch_size = 2_048
+    batch_bytes = 2 * 2**20
 
     def __init__(
         self,
@@ -49,21 +56,30 @@ class OTLPDestination(Destination):
         protocol = protocol or protocol_of(signal, settings)
         super().__init__(signal, endpoint_of(signal, settings, protocol), protocol, report)
         self._headers = headers_of(signal, settings)
-        self._encoder: RequestEncoder | None = None
+        self._encoder = None if signal == "metrics" else RequestEncoder(signal, self._by_stock)
+
+    def take(self, record: Any) -> Any:
+        """Encode a record, unless that takes longer or it may hold a secret."""
+        if (
+            self._encoder is not None
+            and self.signal != "metrics"
+            and is_harmless(self.signal, record, _MOST_CHARS)
+        ):
+            try:
+                return self._encoder.write(record)
+            except Exception:
+                # Whatever it is, the thread that encodes others meets it again.
+                return record
+        return record
 
     def _encode(self, records: Any) -> bytes:
-        """Encode records of the SDK as an OTLP request."""
-        if self.signal == "metrics":
-            if self._aborted:
-                # Metrics are not kept, and an end that nobody listens to need not wait for imports.
-                return b""
-            return bytes(self._by_stock(records).SerializeToString())
-        if self._encoder is None:
-            with otlp_exporters.building:
-                from otelbridge.sinks.otlp_request import RequestEncoder
-
-                self._encoder = RequestEncoder(self.signal, self._by_stock)
-        return self._encoder.encode(records)
+        """Encode records as an OTLP request."""
+        if self._encoder is not None:
+            return self._encoder.encode(records)
+        if self._aborted:
+            # Metrics are not kept, and an end that nobody listens to need not wait for imports.
+            return b""
+        return bytes(self._by_stock(records).SerializeToString())
 
     def _by_stock(self, records: Any) -> Any:
         # Imported only where it is needed: that takes a while, also for the last records of a

@@ -17,6 +17,7 @@ from otelbridge.records.extras import EVENT_ATTRIBUTE, extra_fields
 from otelbridge.records.message import message_text
 from otelbridge.records.uid import record_uid
 from otelbridge.records.values import DEFAULT_MAX_CHARS, MAX_KEY_CHARS, json_key, json_value
+from otelbridge.sinks.otlp_plain_log import write_plain_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,9 +95,22 @@ class OTLPHandler(logging.Handler):
             if logger is None:
                 provider = self._provider or get_logger_provider()
                 logger = self._loggers[record.name] = provider.get_logger(record.name)
-            hand_over(logger, self._take(record))
+            hand_over(logger, self._take, self._write, record)
         except Exception:
             self._failed(record)
+
+    def _write(self, record: logging.LogRecord) -> bytes | None:
+        try:
+            return write_plain_log(
+                record,
+                _severity(record.levelno),
+                get_current_span().get_span_context(),
+                self._origin(record),
+                self._value_max_chars,
+            )
+        except Exception:
+            # What cannot be formatted, or is no Unicode.
+            return None
 
     def _take(self, record: logging.LogRecord) -> TakenRecord:
         max_chars = self._value_max_chars

@@ -19,7 +19,7 @@ from otelbridge.schema import ORIGIN_ATTRIBUTES
 _DOUBLE: Final = struct.Struct("<Bd").pack
 _LENGTHS: Final = tuple(bytes((number,)) for number in range(128))
 # Of a short text: the length of its value, the value's tag, its own length.
-_TEXTS: Final = tuple(bytes((size + 2, 0x0A, size)) for size in range(126))
+TEXT_LENGTHS: Final = tuple(bytes((size + 2, 0x0A, size)) for size in range(126))
 # Keys of attributes are few, and seen again and again.
 _MOST_KEYS: Final = 2_000
 _heads: dict[str, bytes] = {}
@@ -91,13 +91,13 @@ def write_attributes(
         if key in _REPEATED and (kind is int or (kind is str and len(value) <= _REPEATED_CHARS)):
             append(_repeated(tag, key, value))
             continue
-        head = known(key) or _head(key)
+        head = known(key) or head_of(key)
         if kind is str:
             content = value.encode()
             size = len(content)
             whole = len(head) + size + 3
             if whole < 0x80:
-                append(tagged[whole] + head + _TEXTS[size] + content)
+                append(tagged[whole] + head + TEXT_LENGTHS[size] + content)
                 continue
             content = field(b"\x0a", content)
         else:
@@ -128,7 +128,7 @@ def any_value(value: Any) -> bytes:
     elif kind is tuple or kind is list:
         return field(b"\x2a", _array(value))
     elif kind is dict:
-        pairs = (field(_head(str(key)), any_value(member)) for key, member in value.items())
+        pairs = (field(head_of(str(key)), any_value(member)) for key, member in value.items())
         return field(b"\x32", b"".join([field(b"\x0a", pair) for pair in pairs]))
     elif kind is bytes:
         return field(b"\x3a", value)
@@ -143,10 +143,10 @@ def _array(values: Iterable[Any]) -> bytes:
 
 @lru_cache(maxsize=2048)
 def _repeated(tag: bytes, key: str, value: str | int) -> bytes:
-    return field(tag, field(_head(key), any_value(value)))
+    return field(tag, field(head_of(key), any_value(value)))
 
 
-def _head(key: str) -> bytes:
+def head_of(key: str) -> bytes:
     """Write what a pair begins with: the key, and the tag of the value."""
     head = _heads.get(key)
     if head is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.util import BoundedList
@@ -18,6 +18,11 @@ from opentelemetry.sdk.util import BoundedList
 from otelbridge.delivery.taken_record import TakenRecord
 from otelbridge.schema import RECORD_UID
 from otelbridge.sinks.otlp_values import any_value, field, tags, varint, write_attributes
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
+    from otelbridge.delivery.taken_record import Origin
 
 _TAGGED_FIXED64: Final = struct.Struct("<BQ").pack
 _TAGGED_FIXED32: Final = struct.Struct("<BI").pack
@@ -33,12 +38,17 @@ _EVENT_ATTRIBUTES: Final = tags(b"\x1a")
 _LINK_ATTRIBUTES: Final = tags(b"\x22")
 _SCOPE_ATTRIBUTES: Final = tags(b"\x1a")
 _RESOURCE_ATTRIBUTES: Final = tags(b"\x0a")
+# Of the field that a record is in its scope's group.
+RECORD: Final = b"\x12"
 # What stands before the characters of a record's id, which are always as many.
-_UID_HEAD: Final = (
+UID_HEAD: Final = (
     b"\x32"
     + bytes((len(RECORD_UID) + 38, 0x0A, len(RECORD_UID)))
     + (RECORD_UID.encode() + b"\x12\x22\x0a\x20")
 )
+
+# What was written last of a span's ids: its records come one after the other.
+_last: list[tuple[Any, bytes]] = [(None, b"")]
 
 
 def log_record(readable: Any) -> bytes:
@@ -53,7 +63,7 @@ def log_record(readable: Any) -> bytes:
     attributes, flags = record.attributes, record.trace_flags
     parts = [
         _fixed64(0x09, record.timestamp),
-        _severity(record.severity_number, record.severity_text),
+        severity(record.severity_number, record.severity_text),
         field(b"\x2a", any_value(record.body)),
     ]
     write_attributes(parts, _LOG_ATTRIBUTES, attributes)
@@ -75,31 +85,42 @@ def _taken(record: TakenRecord) -> bytes:
     """Write a record that our own handler has taken: its parts, in the order of the whole."""
     parts = [
         _fixed64(0x09, record.timestamp),
-        _severity(record.severity_number, record.severity_text),
+        severity(record.severity_number, record.severity_text),
         field(b"\x2a", any_value(record.body)),
     ]
     write_attributes(parts, _LOG_ATTRIBUTES, record.extras)
-    parts.append(_UID_HEAD + record.uid.encode())
-    origin = record.origin
-    written = origin.written
-    if written is None:
-        each: list[bytes] = []
-        write_attributes(each, _LOG_ATTRIBUTES, origin.attributes)
-        written = origin.written = b"".join(each)
-    parts.append(written)
+    parts.append(UID_HEAD + record.uid.encode())
+    parts.append(record.origin.written or origin_attributes(record.origin))
     if record.told:
         write_attributes(parts, _LOG_ATTRIBUTES, record.told)
-    trace_id, span_id, _, flags = record.span_context[:4]
-    if flags:
-        parts.append(_TAGGED_FIXED32(0x45, flags))
-    if trace_id:
-        parts += (b"\x4a\x10", trace_id.to_bytes(16, "big"))
-    if span_id:
-        parts += (b"\x52\x08", span_id.to_bytes(8, "big"))
+    parts.append(span_ids(record.span_context))
     parts.append(_fixed64(0x59, record.observed_timestamp))
     if record.event_name is not None:
         parts.append(_text(b"\x62", record.event_name))
     return b"".join(parts)
+
+
+def origin_attributes(origin: Origin) -> bytes:
+    """Write, once, which line and thread records come from."""
+    parts: list[bytes] = []
+    write_attributes(parts, _LOG_ATTRIBUTES, origin.attributes)
+    origin.written = b"".join(parts)
+    return origin.written
+
+
+def span_ids(context: SpanContext) -> bytes:
+    """Write whose span a log record belongs to."""
+    known = _last[0]
+    if known[0] is context:
+        return known[1]
+    trace_id, span_id, _, flags = context[:4]
+    written = (
+        (_TAGGED_FIXED32(0x45, flags) if flags else b"")
+        + (b"\x4a\x10" + trace_id.to_bytes(16, "big") if trace_id else b"")
+        + (b"\x52\x08" + span_id.to_bytes(8, "big") if span_id else b"")
+    )
+    _last[0] = context, written
+    return written
 
 
 def span(readable: Any) -> bytes:
@@ -220,7 +241,7 @@ def _flags(context: Any) -> int:
 
 
 @lru_cache(maxsize=64)
-def _severity(number: Any, text: str | None) -> bytes:
+def severity(number: Any, text: str | None) -> bytes:
     written = b"" if number is None or not number.value else b"\x10" + varint(number.value)
     return written if text is None else written + _text(b"\x1a", text)
 

@@ -24,6 +24,9 @@ class Destination:
         said: what was reported about it.
     """
 
+    takes_encoded = False
+    batch_bytes = 2**20
+
     def __init__(self) -> None:
         self.taken: list[list[Any]] = []
         self.answer: Callable[[list[Any]], Answer] = lambda batch: TAKEN
@@ -77,7 +80,13 @@ class Line:
         )
 
     def to(self, destination: Any, **options: Any) -> Delivery:
-        given = {"delay": 60.0, "capacity": 10_000, "max_bytes": 2**24, **options}
+        given = {
+            "delay": 60.0,
+            "batch_size": 512,
+            "capacity": 10_000,
+            "max_bytes": 2**24,
+            **options,
+        }
         counters = Counters("test", "logs", "nowhere")
         delivery = Delivery(
             "logs", destination, counters, self.open_store, weigh=lambda record: 100, **given

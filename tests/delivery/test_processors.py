@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits, LogRecordProcessor
 from opentelemetry.sdk._logs._internal import _disable_logger_configurator
 from opentelemetry.sdk.resources import Resource
@@ -26,10 +27,14 @@ UNLIMITED = LogRecordLimits(max_log_record_attributes=LogRecordLimits.UNSET)
 class Kept:
     """Stands for a delivery: keeps what it is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, takes_encoded: bool = False) -> None:
+        self.takes_encoded = takes_encoded
         self.records: list[Any] = []
 
     def put(self, record: Any) -> None:
+        self.records.append(record)
+
+    def put_encoded(self, record: Any) -> None:
         self.records.append(record)
 
 
@@ -49,8 +54,10 @@ class Listener(LogRecordProcessor):
         return True
 
 
-def make_handler(*processors: Any, **given_settings: Any) -> tuple[OTLPHandler, Kept]:
-    kept: Any = Kept()
+def make_handler(
+    *processors: Any, takes_encoded: bool = False, **given_settings: Any
+) -> tuple[OTLPHandler, Kept]:
+    kept: Any = Kept(takes_encoded)
     provider = LoggerProvider(
         resource=Resource({"service.name": "shop"}),
         shutdown_on_exit=False,
@@ -74,10 +81,24 @@ def sent(kept: Kept) -> bytes:
     return bytes(encode_logs(kept.records).SerializeToString())
 
 
-def assert_same_on_both_ways(record: logging.LogRecord) -> None:
+def encoded(kept: Kept) -> ExportLogsServiceRequest:
+    """What would be sent, but for the moment at which each was taken."""
+    records = redact_records("logs", kept.records)
+    request = ExportLogsServiceRequest.FromString(
+        RequestEncoder("logs", encode_logs).encode(records)
+    )
+    for scope in request.resource_logs[0].scope_logs:
+        for record in scope.log_records:
+            record.observed_time_unix_nano = 1
+    return request
+
+
+def assert_same_on_all_ways(record: logging.LogRecord) -> None:
     (short, kept), (long, kept_too) = make_handler(), make_handler(Listener())
+    at_once, encoded_at_once = make_handler(takes_encoded=True)
     short.handle(record)
     long.handle(record)
+    at_once.handle(record)
     assert len(kept.records) == len(kept_too.records) == 1
     assert type(kept.records[0].log_record.attributes) is dict
     expected = sent(kept_too)
@@ -89,6 +110,7 @@ def assert_same_on_both_ways(record: logging.LogRecord) -> None:
     assert RequestEncoder("logs", encode_logs).encode(masked) == bytes(
         encode_logs(masked_too).SerializeToString()
     )
+    assert encoded(encoded_at_once) == encoded(kept)
 
 
 ANYTHING = st.recursive(
@@ -112,7 +134,7 @@ ANYTHING = st.recursive(
 @settings(deadline=None, max_examples=100)
 @given(st.dictionaries(st.text(max_size=9).map("x.".__add__) | st.just(""), ANYTHING, max_size=4))
 def test_whatever_extra_holds(extra):
-    assert_same_on_both_ways(make_record(extra))
+    assert_same_on_all_ways(make_record(extra))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +163,7 @@ def test_whatever_extra_holds(extra):
     ],
 )
 def test_a_record_made_by_hand(fields):
-    assert_same_on_both_ways(make_record(fields))
+    assert_same_on_all_ways(make_record(fields))
 
 
 def test_a_record_of_a_span_and_an_exception():
@@ -151,7 +173,7 @@ def test_a_record_of_a_span_and_an_exception():
             raise ValueError("no")
         except ValueError as error:
             record = make_record(exc_info=(type(error), error, error.__traceback__))
-        assert_same_on_both_ways(record)
+        assert_same_on_all_ways(record)
         handler, kept = make_handler()
         handler.handle(record)
     assert kept.records[0].log_record.span_id == span.get_span_context().span_id
@@ -208,3 +230,42 @@ def test_a_logger_that_is_switched_off_hands_nothing_over():
     handler.handle(make_record())
 
     assert kept.records == []
+
+
+PLAIN = st.one_of(st.booleans(), st.integers(-(2**63), 2**63 - 1), st.text(max_size=150))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.dictionaries(st.text(max_size=9).map("x.".__add__), PLAIN, max_size=4), st.text())
+def test_whatever_is_plain(extra, message):
+    assert_same_on_all_ways(make_record(extra, msg=message.replace("%", ""), args=()))
+
+
+def test_what_is_plain_is_encoded_at_once():
+    handler, kept = make_handler(takes_encoded=True)
+    handler.handle(make_record({"user": "alice", "count": 3, "share": 0.5, "paid": True}))
+    ((written, scope, resource),) = kept.records
+
+    assert b"order x" in written
+    assert (scope.name, resource.attributes["service.name"]) == ("shop", "shop")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"msg": "card 4111 1111 1111 1111 of %s"},
+        {"token": "abc"},
+        {"msg": "x" * 5_000, "args": ()},
+        {"basket": [1]},
+        {"share": float("nan")},
+        {"stack_info": "Stack"},
+        {"msg": "%s %s"},
+        {"msg": {"user": "alice"}, "args": ()},
+        {"log.record.uid": "mine"},
+    ],
+)
+def test_what_has_to_be_looked_into_is_left_to_another_thread(fields):
+    handler, kept = make_handler(takes_encoded=True)
+    handler.handle(make_record(fields))
+
+    assert kept.records[0].log_record.body

@@ -1,0 +1,139 @@
+"""A log record of Python's, written as OTLP in one pass where there is nothing to look into.
+
+That is nearly every record: a text that is formatted, and ``extra`` keys with texts and numbers.
+Everything else, an exception or a nested value or what may be a secret, is left to
+:mod:`otelbridge.sinks.otlp_logging`, which would make the same bytes of these in twice the time.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from functools import lru_cache
+from time import time_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from otelbridge.records.exceptions import EXCEPTION_ATTRIBUTE
+from otelbridge.records.extras import EVENT_ATTRIBUTE, INTERNAL_ATTRIBUTES, STANDARD_ATTRIBUTES
+from otelbridge.records.redaction import is_secret, may_hold_secret, when_names_change
+from otelbridge.records.scope_fields import FIELDS_ATTRIBUTE
+from otelbridge.records.uid import record_uid
+from otelbridge.records.values import MAX_KEY_CHARS
+from otelbridge.schema import ORIGIN_ATTRIBUTES, RECORD_UID
+from otelbridge.sinks.otlp_values import TEXT_LENGTHS, any_value, field, head_of, tags
+from otelbridge.sinks.otlp_wire import RECORD, UID_HEAD, origin_attributes, severity, span_ids
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import SeverityNumber
+    from opentelemetry.trace import SpanContext
+
+    from otelbridge.delivery.taken_record import Origin
+
+# Of text in one record: some ten microseconds' work. Where there is more, another thread does it.
+_MOST_CHARS: Final = 4_096
+_TIMES: Final = struct.Struct("<BQ").pack
+_ATTRIBUTES: Final = tags(b"\x32")
+# A body that is a short text: its field, that of the text in it, and both lengths.
+_BODIES: Final = tuple(b"\x2a" + lengths for lengths in TEXT_LENGTHS)
+# What makes a record one that is looked at more closely.
+_NOTED: Final = frozenset({EVENT_ATTRIBUTE, EXCEPTION_ATTRIBUTE})
+_OWN_NAMES: Final = ORIGIN_ATTRIBUTES | {RECORD_UID}
+
+
+def write_plain_log(
+    record: logging.LogRecord,
+    number: SeverityNumber,
+    context: SpanContext,
+    origin: Origin,
+    max_chars: int,
+) -> bytes | None:
+    """Write a log record, as the field that it is in its scope's group.
+
+    Args:
+        record: as logging hands it out.
+        number: its severity.
+        context: of the span that is current.
+        origin: its call site and thread.
+        max_chars: the longest text of one value, in characters.
+
+    Returns:
+        ``None`` where that is not to be done here.
+
+    Raises:
+        Exception: for the same reason.
+    """
+    known = record.__dict__
+    names = _names(tuple(known))
+    message: Any = record.msg
+    if (
+        names is None
+        or type(message) is not str
+        or type(record) is not logging.LogRecord
+        or record.exc_info
+        or record.exc_text
+        or record.stack_info
+        or known.get(FIELDS_ATTRIBUTE)
+    ):
+        return None
+    if record.args:
+        message = message % record.args
+    content = message.encode()
+    size = len(content)
+    parts = [
+        _TIMES(0x09, round(record.created * 1e9)),
+        severity(number, record.levelname),
+        _BODIES[size] + content if size < 126 else field(b"\x2a", any_value(message)),
+    ]
+    texts = [message]
+    for name, head in names:
+        value = known[name]
+        kind = type(value)
+        if kind is str:
+            texts.append(value)
+            content = value.encode()
+            size = len(content)
+            whole = len(head) + size + 3
+            if whole < 0x80:
+                parts.append(_ATTRIBUTES[whole] + head + TEXT_LENGTHS[size] + content)
+                continue
+        elif not (kind is int or kind is bool or (kind is float and value - value == 0.0)):
+            return None
+        parts.append(field(b"\x32", field(head, any_value(value))))
+    text = "\n".join(texts)
+    if len(text) > _MOST_CHARS or len(text) > max_chars or may_hold_secret(text):
+        return None
+    parts += (
+        UID_HEAD + record_uid(record).encode(),
+        origin.written or origin_attributes(origin),
+        span_ids(context),
+        _TIMES(0x59, time_ns()),
+    )
+    return field(RECORD, b"".join(parts))
+
+
+@lru_cache(maxsize=1024)
+def _names(attributes: tuple[Any, ...]) -> tuple[tuple[str, bytes], ...] | None:
+    """Find the caller's names among a record's attributes, each with what its pair begins with.
+
+    Returns:
+        ``None`` where one of the attributes is to be looked at more closely.
+    """
+    extra = []
+    for name in attributes:
+        if name in _NOTED:
+            return None
+        if name in STANDARD_ATTRIBUTES or name in INTERNAL_ATTRIBUTES:
+            continue
+        if (
+            type(name) is not str
+            or not name.isascii()
+            or not 0 < len(name) <= MAX_KEY_CHARS
+            or name in _OWN_NAMES
+            or is_secret(name)
+        ):
+            return None
+        extra.append((name, head_of(name)))
+    return tuple(extra)
+
+
+when_names_change(_names.cache_clear)

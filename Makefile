@@ -32,7 +32,7 @@ faults: $(VENV)/.test ## Break servers under load for two minutes each and count
 soak: $(VENV)/.test ## An hour of requests with a fault every minute; draws docs/images/soak.svg
 	@$(BIN)/python -m benchmarks.soak $(SOAK)
 
-bench: $(VENV)/.test ## Measure speed, beside the stock SDK where that makes sense
+bench: $(VENV)/.test ## Measure speed, beside what others make; BENCH=--full is for the record, into docs/performance.md
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 profile: $(VENV)/.test ## Say where a request's processor time goes, by stage

@@ -1,4 +1,7 @@
-"""All measurements: ``python -m benchmarks``, short by default, ``--full`` for the record."""
+"""All measurements: ``python -m benchmarks``, short by default, ``--full`` for the record.
+
+The full form puts the comparison of requests into ``docs/performance.md``.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from benchmarks.table import Table, machine
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--full", action="store_true", help="60 s runs, 1,000,000 records")
+    parser.add_argument(
+        "--full", action="store_true", help="60 s runs, 1,000,000 records, three runs of requests"
+    )
     parser.add_argument("--seconds", type=float, help="of each sustained run")
     parser.add_argument("--records", type=int, help="logs in the large store")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table here")
@@ -22,12 +27,7 @@ def main() -> int:
     print(machine())
     table = Table()
     startup.measure(table, 15 if given.full else 5)
-    request.measure(
-        table,
-        rounds=5 if given.full else 2,
-        requests=3000 if given.full else 1000,
-        with_peers=given.full,
-    )
+    request.compare(table, full=given.full)
     bridge.measure(table, bridge.PARTS, seconds, records)
     if (lacking := elasticsearch.missing()) is None:
         elasticsearch.measure(

@@ -1,7 +1,6 @@
 """Other ways to instrument the same Flask app, each as its manual says and in its own environment.
 
-Where a peer can send, it sends to the sink that counts; the others write to a file. LoggerFlow is
-not among them: it takes no log records and no requests, only errors that nobody caught.
+Where a peer can send, it sends to the sink that counts; the others write to a file.
 """
 
 from __future__ import annotations
@@ -10,43 +9,41 @@ import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.setups import SERVICE, Running, Setup
+from benchmarks.setups import SERVICE, SETUPS, Running, Variant, plain, to_file
 
 if TYPE_CHECKING:
     from flask import Flask
 
 
 @dataclass(frozen=True)
-class Peer:
+class Peer(Variant):
     """One of them.
 
     Attributes:
-        setup: instruments an app.
-        packages: what its environment holds besides Flask.
-        delivered: how many items the sink is to count for each request.
-        environ: variables its process needs.
+        besides: what else its environment holds, with Flask.
         program: what runs Python there, where that is not Python itself.
     """
 
-    setup: Setup
-    packages: tuple[str, ...]
-    delivered: int = 0
-    environ: Mapping[str, str] = field(default_factory=dict)
+    besides: tuple[str, ...] = ()
     program: str = ""
 
     def environment(self, folder: Path) -> Path:
-        """Make its environment where it is not there yet; returns the folder of its programs."""
+        """Make its environment where it is not there yet; returns the folder of its programs.
+
+        Raises:
+            subprocess.CalledProcessError: it cannot be made, as without a package index.
+        """
         if not (folder / ".made").exists():
             print(f"installing {', '.join(self.packages)} into {folder}", flush=True)
             shutil.rmtree(folder, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", folder], check=True)
             pip = (folder / "bin" / "pip", "install", "-q", "--disable-pip-version-check")
-            subprocess.run([*pip, "flask>=3.0,<3.2", *self.packages], check=True)
+            wanted = ("flask>=3.0,<3.2", *self.packages, *self.besides)
+            subprocess.run([*pip, *wanted], check=True)
             (folder / ".made").touch()
         return folder / "bin"
 
@@ -56,25 +53,11 @@ class Peer:
         return [str(programs / self.program), python] if self.program else [python]
 
 
-def _to_file(folder: str, formatter: logging.Formatter | None = None) -> Running:
-    handler = logging.FileHandler(f"{folder}/app.log")
-    if formatter is not None:
-        handler.setFormatter(formatter)
-    logging.getLogger().addHandler(handler)
-    logging.getLogger().setLevel(logging.INFO)
-    return Running(finish=handler.close)
-
-
-def plain(app: Flask, endpoint: str, folder: str) -> Running:
-    """The standard library's logging, plain lines to a file."""
-    return _to_file(folder, logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-
-
 def ecs(app: Flask, endpoint: str, folder: str) -> Running:
     """Elastic's ecs-logging, to a file."""
     import ecs_logging
 
-    return _to_file(folder, ecs_logging.StdlibFormatter())
+    return to_file(folder, ecs_logging.StdlibFormatter())
 
 
 def structlog(app: Flask, endpoint: str, folder: str) -> Running:
@@ -82,7 +65,7 @@ def structlog(app: Flask, endpoint: str, folder: str) -> Running:
     import orjson
     import structlog
 
-    return _to_file(
+    return to_file(
         folder,
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[
@@ -117,7 +100,7 @@ def loguru(app: Flask, endpoint: str, folder: str) -> Running:
 
 
 def edot(app: Flask, endpoint: str, folder: str) -> Running:
-    """Elastic's distribution of OpenTelemetry; the command that runs it has done most."""
+    """Elastic's distribution of OpenTelemetry (EDOT), OTLP/HTTP; the command has done most."""
     from opentelemetry import metrics, trace
     from opentelemetry._logs import get_logger_provider
     from opentelemetry.instrumentation.flask import FlaskInstrumentor
@@ -144,7 +127,7 @@ def elastic_apm(app: Flask, endpoint: str, folder: str) -> Running:
     import ecs_logging
     from elasticapm.contrib.flask import ElasticAPM
 
-    written = _to_file(folder, ecs_logging.StdlibFormatter())
+    written = to_file(folder, ecs_logging.StdlibFormatter())
     agent = ElasticAPM(
         app, service_name=SERVICE, server_url=endpoint, central_config=False, cloud_provider="none"
     )
@@ -183,21 +166,34 @@ def sentry(app: Flask, endpoint: str, folder: str) -> Running:
     return Running(flush, flush)
 
 
+def loggerflow(app: Flask, endpoint: str, folder: str) -> Running:
+    """LoggerFlow by webhook, which takes errors that nobody caught; plain lines to a file."""
+    from loggerflow import LoggerFlow
+    from loggerflow.lifecycle import WebhookLifecycle
+
+    written = plain(app, endpoint, folder)
+    # It watches what is printed, and says so on stderr.
+    flow = LoggerFlow(
+        project_name=SERVICE, backend=WebhookLifecycle(webhook_url=f"{endpoint}/loggerflow/")
+    )
+    flow.run()
+    return written
+
+
 PEERS: dict[str, Peer] = {
-    "plain lines": Peer(plain, ()),
-    "ecs-logging": Peer(ecs, ("ecs-logging",)),
     "structlog": Peer(structlog, ("structlog", "orjson")),
     "loguru": Peer(loguru, ("loguru",)),
+    "ecs-logging": Peer(ecs, ("ecs-logging",)),
     "EDOT": Peer(
         edot,
-        (
-            "elastic-opentelemetry",
+        ("elastic-opentelemetry", "opentelemetry-sdk"),
+        besides=(
             # What edot-bootstrap would choose for this app.
             "opentelemetry-instrumentation-flask",
             "opentelemetry-instrumentation-logging",
             "opentelemetry-instrumentation-system-metrics",
         ),
-        delivered=3,
+        spans=1,
         environ={
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             "OTEL_LOGS_EXPORTER": "otlp",
@@ -206,7 +202,11 @@ PEERS: dict[str, Peer] = {
         },
         program="opentelemetry-instrument",
     ),
-    "Elastic APM": Peer(elastic_apm, ("elastic-apm[flask]", "ecs-logging"), delivered=1),
-    "Logfire": Peer(logfire, ("logfire[flask]",), delivered=3),
-    "Sentry": Peer(sentry, ("sentry-sdk[flask]",), delivered=3),
+    "Elastic APM": Peer(elastic_apm, ("elastic-apm[flask]", "ecs-logging"), spans=1),
+    "Logfire": Peer(logfire, ("logfire[flask]", "opentelemetry-sdk"), spans=1),
+    "Sentry": Peer(sentry, ("sentry-sdk[flask]",), spans=1),
+    "LoggerFlow": Peer(loggerflow, ("loggerflow==0.0.6",)),
 }
+
+
+VARIANTS: dict[str, Variant] = {**SETUPS, **PEERS}

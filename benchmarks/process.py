@@ -19,6 +19,8 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.memory import peak_memory
+
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     """A port that nothing listens on at this moment."""
@@ -60,12 +62,7 @@ class BridgeProcess:
 
     def peak(self) -> int:
         """Largest resident memory since the start, in bytes (the kernel's own high-water mark)."""
-        total = 0
-        for process in self._processes():
-            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    total += int(line.split()[1]) * 1024
-        return total
+        return sum(peak_memory(process.pid) for process in self._processes())
 
     def cpu(self) -> float:
         """Seconds of processor taken so far."""

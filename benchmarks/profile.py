@@ -12,17 +12,19 @@ import argparse
 import functools
 import importlib
 import os
+import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from time import thread_time_ns
 from typing import Any, Final
 
-from benchmarks.request import counting_sink
+from benchmarks.peers import VARIANTS
 from benchmarks.request_app import run_app
+from benchmarks.sink_process import counting_sink
 from benchmarks.table import machine
 
-# A stage, and the functions it begins with; each module is imported, and must still have them.
+# A stage, and the functions it begins with, as the modules have them that call them.
 STAGES: Final[dict[str, tuple[str, ...]]] = {
     "request hook": (
         "otelbridge.frameworks.flask_hook:FlaskHook.begin",
@@ -56,6 +58,39 @@ STAGES: Final[dict[str, tuple[str, ...]]] = {
     "threads, between their work": ("otelbridge.delivery.life:Life._run",),
 }
 _EMPTY: Final = 20_000
+
+
+def find(place: str) -> tuple[Any, str, Callable[..., Any]]:
+    """Find a function of :data:`STAGES`; returns what has it, its name there, and itself.
+
+    Raises:
+        LookupError: there is none.
+    """
+    module, _, path = place.partition(":")
+    *owners, name = path.split(".")
+    try:
+        owner = functools.reduce(getattr, owners, importlib.import_module(module))
+        return owner, name, getattr(owner, name)
+    except (ImportError, AttributeError) as error:
+        raise LookupError(f"{place} ({error})") from None
+
+
+def missing(stages: Mapping[str, Sequence[str]]) -> list[str]:
+    """Say which functions do not exist any more, each with its stage and the reason."""
+    return [
+        f"{stage}: {told}"
+        for stage, places in stages.items()
+        for place in places
+        if (told := _lacks(place))
+    ]
+
+
+def _lacks(place: str) -> str:
+    try:
+        find(place)
+    except LookupError as error:
+        return str(error)
+    return ""
 
 
 class Stages:
@@ -102,10 +137,8 @@ class Stages:
         """Put a wrapper around each function of :data:`STAGES`."""
         for stage, places in STAGES.items():
             for place in places:
-                module, _, path = place.partition(":")
-                *owners, name = path.split(".")
-                owner = functools.reduce(getattr, owners, importlib.import_module(module))
-                setattr(owner, name, self.wrapped(stage, getattr(owner, name)))
+                owner, name, function = find(place)
+                setattr(owner, name, self.wrapped(stage, function))
 
     def begin(self) -> None:
         """Forget what was before."""
@@ -126,20 +159,25 @@ class Stages:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("setup", nargs="?", default="ours, no request log")
+    parser.add_argument("setup", nargs="?", default="ours, HTTP", choices=VARIANTS)
     parser.add_argument("--requests", type=int, default=3000)
     parser.add_argument("--rate", type=float, default=500.0)
     given = parser.parse_args()
     print(machine())
+    if lacking := missing(STAGES):
+        sys.exit(f"STAGES in benchmarks/profile.py names what is not there: {'; '.join(lacking)}")
     stages = Stages()
     stages.calibrate()
     stages.install()
-    with counting_sink() as endpoint:
+    with counting_sink() as sink:
+        endpoint = sink.grpc if VARIANTS[given.setup].grpc else sink.http
         costs = run_app(given.setup, endpoint, given.requests, given.rate, stages.begin)
     told = stages.told(given.requests)
     print(f"{given.setup}: us of processor time a request, by stage (calls a request)")
     for stage, (spent, calls) in sorted(told.items(), key=lambda item: -item[1][0]):
         print(f"  {spent:7.1f}  {stage} ({calls:.2f})")
+    if silent := [stage for stage in STAGES if stage not in told]:
+        print(f"  never called: {', '.join(silent)}")
     print(f"  {sum(spent for spent, _ in told.values()):7.1f}  together")
     print(f"  {costs['cpu'] * 1e6:7.1f}  the whole process, wrappers included")
     os._exit(0)

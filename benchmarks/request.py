@@ -1,11 +1,14 @@
 """What one Flask request costs, instrumented in different ways: ``python -m benchmarks.request``.
 
 One route that writes two log records with three extras each. The app is called as a WSGI server
-calls it, at a steady rate; the sink that counts is a process of its own. What is compared is the
-processor time of the app's whole process, exporter threads and the final delivery included, and
-how much of what was written arrived. Every round runs every set-up in a fresh process, in turn.
+calls it, each request as soon as the one before is answered (``--rate 0``) or at a steady rate; the
+sink that counts is a process of its own. What is compared is the processor time of the app's whole
+process, exporter threads and the final delivery included, how long answers took, and how much of
+what was written arrived. Every round runs every set-up in a fresh process, in turn.
 
 ``--peers`` adds what others make, each in an environment of its own below ``.venvs/peers``.
+``--write`` is the form for the record: three runs beside all peers, both ways, some 20 minutes; the
+result is kept as JSON, and its table and picture are put into ``docs/performance.md``.
 """
 
 from __future__ import annotations
@@ -13,180 +16,243 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
+import platform
+import random
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.peers import PEERS
+from benchmarks.peers import VARIANTS, Peer
 from benchmarks.request_app import WARM_UP
-from benchmarks.setups import SETUPS
+from benchmarks.request_report import JSON, Cost, Form, Measured, Round, Told, add_rows, write
+from benchmarks.setups import SETUPS, Variant
+from benchmarks.sink_process import ROOT, Sink, counting_sink
 from benchmarks.table import Table, machine
 
-ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = ROOT / ".venvs" / "peers"
-# Items for each request: its span, the app's two log records, and the two that ours adds.
-DELIVERED = {"stock": 3, "ours": 5, "ours, no request log": 3}
+CLOSED_REQUESTS, SHORT_REQUESTS = 20_000, 2_000
+PACED, PACED_SECONDS = 500.0, 4
+# What a process of the slowest needs at most, in seconds: its start and end, and each request.
+_MOST, _MOST_EACH = 180.0, 0.02
+
+_VERSIONS = """
+import json, platform, sys
+from importlib.metadata import version
+print(json.dumps({"Python": platform.python_version(), **{p: version(p) for p in sys.argv[1:]}}))
+"""
 
 
 @dataclass(frozen=True)
-class Cost:
-    """One process's result: seconds a request, and the items the sink counted."""
-
-    cpu: float
-    p50: float
-    p99: float
-    delivered: int
-
-
-@contextmanager
-def counting_sink() -> Iterator[str]:
-    """Run the sink; yields its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.sink"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdin is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.stdin.close()
-        process.wait(10)
-
-
-@dataclass(frozen=True)
-class Runner:
-    """How a set-up's app is run.
+class Way:
+    """A variant that can be run here.
 
     Attributes:
-        command: the beginning of its command line.
-        delivered: how many items the sink is to count for each request.
-        besides: how many more for each process.
+        command: the beginning of its command line, which ends with its Python.
     """
 
+    variant: Variant
     command: list[str]
-    delivered: int
-    besides: int = 0
-    environ: Mapping[str, str] = field(default_factory=dict)
+
+    def told(self) -> Told:
+        """What is known of it; the versions are those of its own environment."""
+        # A package may be named with its extras, or with the version that is wanted.
+        names = [name.partition("[")[0].partition("==")[0] for name in self.variant.packages]
+        done = subprocess.run(
+            [self.command[-1], "-c", _VERSIONS, *names], capture_output=True, text=True, check=True
+        )
+        return Told(self.variant.told, json.loads(done.stdout))
 
 
-def runners(with_peers: bool) -> dict[str, Runner]:
-    """All set-ups; the peers' environments are made where they are not there yet."""
-    found = {
-        # A process of ours also tells of its start and of its end.
-        name: Runner([sys.executable], DELIVERED.get(name, 0), 2 * name.startswith("ours"))
-        for name in SETUPS
-    }
-    if with_peers:
-        for name, peer in PEERS.items():
+def ways(names: Iterable[str]) -> dict[str, Way]:
+    """Set-ups by name; a peer's environment is made where it is not there yet.
+
+    A peer that cannot be installed is left out, which is said.
+    """
+    found = {}
+    for name in names:
+        variant = VARIANTS[name]
+        command = [sys.executable]
+        if isinstance(variant, Peer):
             folder = ENVIRONMENTS / name.lower().replace(" ", "-")
-            programs = peer.environment(folder.resolve())
-            found[name] = Runner(peer.command(programs), peer.delivered, environ=peer.environ)
+            try:
+                command = variant.command(variant.environment(folder.resolve()))
+            except subprocess.CalledProcessError as error:
+                print(f"{name} is left out: {error}", flush=True)
+                continue
+        found[name] = Way(variant, command)
     return found
 
 
-def one_run(setup: str, runner: Runner, endpoint: str, requests: int, rate: float) -> Cost:
-    """Run one set-up once."""
+def one_run(name: str, way: Way, sink: Sink, requests: int, rate: float) -> Cost:
+    """Run one set-up once.
+
+    Raises:
+        RuntimeError: its process failed.
+    """
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "OTELBRIDGE_"))}
-    environ |= {"PYTHONPATH": str(ROOT), "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **runner.environ}
-    done = subprocess.run(
-        [
-            *runner.command,
-            *("-m", "benchmarks.request_app", setup, endpoint),
-            *("--requests", str(requests), "--rate", str(rate)),
-        ],
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=120 + requests / rate,
-        cwd=ROOT,
-    )
+    endpoint = sink.grpc if way.variant.grpc else sink.http
+    with tempfile.TemporaryDirectory() as spool:
+        environ |= {
+            "PYTHONPATH": str(ROOT),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTELBRIDGE_SPOOL_DIR": spool,
+            **way.variant.environ,
+        }
+        sink.counts()
+        done = subprocess.run(
+            [
+                *way.command,
+                *("-m", "benchmarks.request_app", name, endpoint),
+                *("--requests", str(requests), "--rate", str(rate)),
+            ],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=_MOST + requests * (1 / rate if rate else _MOST_EACH),
+            cwd=ROOT,
+        )
     if done.returncode:
-        raise RuntimeError(f"{setup}: {done.stderr[-2000:]}")
-    with urllib.request.urlopen(f"{endpoint}/counts") as answer:
-        counts = json.load(answer)
+        raise RuntimeError(f"{name}: {done.stderr[-2000:]}")
     measured = json.loads(done.stdout.splitlines()[-1])
-    return Cost(**measured, delivered=counts.get("logs", 0) + counts.get("spans", 0))
+    counts = sink.counts()
+    # The requests that warm up are delivered as well.
+    asked = requests + WARM_UP
+    return Cost(
+        **{key: measured[key] for key in ("cpu", "p50", "p99", "memory")},
+        logs=counts.get("logs", 0) + measured["written"],
+        spans=counts.get("spans", 0),
+        logs_produced=asked * way.variant.logs,
+        spans_produced=asked * way.variant.spans,
+    )
 
 
 def measure(
-    table: Table,
-    rounds: int = 5,
-    requests: int = 3000,
-    rate: float = 500.0,
-    *,
-    with_peers: bool = False,
-) -> None:
-    """Add one row a set-up to a table."""
-    ways = runners(with_peers)
-    costs: dict[str, list[Cost]] = {name: [] for name in ways}
-    with counting_sink() as endpoint:
-        for round_ in range(rounds):
-            names = list(ways)
-            # Another order every round: no set-up always runs after the same neighbour.
-            for name in names[round_ % len(names) :] + names[: round_ % len(names)]:
-                costs[name].append(one_run(name, ways[name], endpoint, requests, rate))
-            print(f"    round {round_ + 1} of {rounds}", flush=True)
-    for name, runs in costs.items():
-        table.add(f"a Flask request, {name}", "", _told(name, runs, costs, ways[name], requests))
+    found: Mapping[str, Way],
+    forms: list[Form],
+    runs: int = 1,
+    rounds: int = 2,
+    keep: Path | None = None,
+) -> Measured:
+    """Measure set-ups; a process that fails is missing in its round, which is said.
+
+    Args:
+        forms: how requests are asked; their rounds are added to them.
+        runs: how often everything is done.
+        rounds: of a run in which requests follow each other at once; a paced one has half of them.
+        keep: a file that the result so far is written to after every round.
+    """
+    measured = Measured(
+        time.strftime("%Y-%m-%d"),
+        computer(),
+        {name: way.told() for name, way in found.items()},
+        forms,
+    )
+    begun = time.monotonic()
+    with counting_sink() as sink:
+        for run in range(1, runs + 1):
+            for form in forms:
+                of = max(1, rounds // 2) if form.rate else rounds
+                for round_ in range(1, of + 1):
+                    print(
+                        f"  {time.monotonic() - begun:.0f} s: {form.told}, run {run} of {runs},"
+                        f" round {round_} of {of}",
+                        flush=True,
+                    )
+                    form.rounds.append(Round(run, _one_round(found, sink, form)))
+                    if keep:
+                        keep.write_text(measured.json())
+    return measured
 
 
-def _told(
-    name: str, runs: list[Cost], costs: dict[str, list[Cost]], way: Runner, requests: int
-) -> str:
-    def added(which: str) -> list[float]:
-        return [one.cpu - bare.cpu for one, bare in zip(costs[which], costs["bare"], strict=True)]
-
-    def against_bare(value: Callable[[Cost], float]) -> list[float]:
-        return [value(one) / value(bare) for one, bare in zip(runs, costs["bare"], strict=True)]
-
-    text = f"{statistics.median(cost.cpu for cost in runs) * 1e6:.0f} us of CPU"
-    if name != "bare":
-        text += (
-            f", {statistics.median(added(name)) * 1e6:+.0f};"
-            f" {spread(against_bare(lambda cost: cost.cpu))} times bare;"
-            f" p99 {spread(against_bare(lambda cost: cost.p99))} times bare's"
-        )
-    if name not in {"bare", "stock"}:
-        shares = [one / stock for one, stock in zip(added(name), added("stock"), strict=True)]
-        text += f"; adds {spread(shares, 2)} times what stock adds"
-    if way.delivered:
-        # The 200 requests that warm up are delivered as well.
-        written = ((requests + WARM_UP) * way.delivered + way.besides) * len(runs)
-        got = sum(cost.delivered for cost in runs)
-        text += f"; {got:,} of {written:,} items delivered"
-    return text
+def _one_round(found: Mapping[str, Way], sink: Sink, form: Form) -> dict[str, Cost]:
+    names = list(found)
+    # Another order every round: no set-up always runs after the same neighbour.
+    random.Random(len(form.rounds)).shuffle(names)
+    costs = {name: _tried(name, found[name], sink, form) for name in names}
+    return {name: cost for name, cost in costs.items() if cost}
 
 
-def spread(values: list[float], digits: int = 1) -> str:
-    """The median, the least and the most."""
+def _tried(name: str, way: Way, sink: Sink, form: Form) -> Cost | None:
+    try:
+        cost = one_run(name, way, sink, form.requests, form.rate)
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        print(f"    {name} FAILED: {error}", flush=True)
+        return None
+    print(
+        f"    {name}: {cost.cpu * 1e6:.0f} us of CPU, p50 {cost.p50 * 1e6:.0f} us,"
+        f" p99 {cost.p99 * 1e6:.0f} us, {cost.memory / 1e6:.0f} MB,"
+        f" {cost.logs:,} of {cost.logs_produced:,} logs,"
+        f" {cost.spans:,} of {cost.spans_produced:,} spans",
+        flush=True,
+    )
+    return cost
+
+
+def computer() -> str:
+    """The class of machine, without any version."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    models = {
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    }
     return (
-        f"{statistics.median(values):.{digits}f}"
-        f" ({min(values):.{digits}f} to {max(values):.{digits}f})"
+        f"{os.cpu_count()} cores ({', '.join([platform.machine(), *sorted(models)])}),"
+        f" {memory / 2**30:.0f} GB, {platform.system()}"
     )
 
 
-def main() -> None:
+def record(runs: int = 3, rounds: int = 2, keep: Path = JSON) -> Measured:
+    """Measure everything beside all peers, both ways, and put it into the documents."""
+    forms = [Form(0, CLOSED_REQUESTS), Form(PACED, int(PACED * PACED_SECONDS))]
+    measured = measure(ways(VARIANTS), forms, runs, rounds, keep)
+    write(measured)
+    return measured
+
+
+def compare(table: Table, *, full: bool = False) -> None:
+    """Add the rows of a comparison beside all peers to a table; ``full`` is that for the record."""
+    add_rows(table, record() if full else measure(ways(VARIANTS), [Form(0, SHORT_REQUESTS)]))
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=3000)
-    parser.add_argument("--rate", type=float, default=500.0)
-    parser.add_argument("--peers", action="store_true", help="also those of others")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table here")
+    parser.add_argument("--runs", type=int, help="1 by default, 3 for the record")
+    parser.add_argument("--rounds", type=int, default=2, help="of a run")
+    parser.add_argument("--write", action="store_true", help="for the record: all, into the docs")
+    others = parser.add_argument_group("if it is not for the record")
+    others.add_argument("--requests", type=int, help="of a set-up in a round")
+    others.add_argument(
+        "--rate",
+        type=float,
+        nargs="+",
+        default=[0],
+        help="a second; 0, the default: as soon as the one before is answered",
+    )
+    others.add_argument("--peers", action="store_true", help="also those of others")
+    others.add_argument("--only", metavar="NAME;NAME", help=f"some of: {'; '.join(VARIANTS)}")
+    others.add_argument("--json", type=Path, metavar="FILE", help="keep the result here")
     given = parser.parse_args()
     print(machine())
+    if given.write:
+        measured = record(given.runs or 3, given.rounds)
+    else:
+        names = list(VARIANTS) if given.peers else list(SETUPS)
+        if given.only:
+            names = [name.strip() for name in given.only.split(";")]
+        forms = [
+            Form(rate, given.requests or int(rate * PACED_SECONDS) or CLOSED_REQUESTS)
+            for rate in given.rate
+        ]
+        measured = measure(ways(names), forms, given.runs or 1, given.rounds, given.json)
     table = Table()
-    measure(table, given.rounds, given.requests, given.rate, with_peers=given.peers)
-    if given.json:
-        given.json.write_text(table.json())
+    add_rows(table, measured)
+    return 0 if table.met else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -15,31 +15,34 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from flask import Flask
 
-from benchmarks import peers, setups
+from benchmarks.memory import peak_memory
+from benchmarks.peers import VARIANTS
 
 # Requests before those that are measured.
 WARM_UP = 200
 
 
-def find_setup(name: str) -> setups.Setup:
-    """The way to instrument of a name, ours or a peer's."""
-    return setups.SETUPS.get(name) or peers.PEERS[name].setup
-
-
 def run_app(
-    setup: str,
+    variant: str,
     endpoint: str,
     requests: int,
     rate: float,
     begins: Callable[[], object] = lambda: None,
 ) -> dict[str, float]:
-    """Serve ``requests`` at ``rate`` a second; ``begins`` is called when all is warmed up.
+    """Serve requests; ``begins`` is called when all is warmed up.
+
+    Args:
+        requests: how many are measured.
+        rate: how many a second; 0 asks again as soon as there is an answer.
 
     Returns:
-        Seconds that one took: of the processor, and the answer's median and 99th percentile.
+        Seconds that one took: of the processor, and the answer's median and 99th percentile; the
+        process's largest memory in bytes; how many of the app's log records are
+        in a file.
     """
     app = Flask("bench")
     logger = logging.getLogger("shop.orders")
@@ -55,7 +58,7 @@ def run_app(
         return {"order": order_id}
 
     with tempfile.TemporaryDirectory() as folder:
-        running = find_setup(setup)(app, endpoint, folder)
+        running = VARIANTS[variant].setup(app, endpoint, folder)
 
         def start_response(*_: object) -> object:
             return lambda _: None
@@ -96,30 +99,40 @@ def run_app(
         begins()
         cpu, begin = time.process_time(), time.perf_counter()
         for number in range(requests):
-            wait = begin + number / rate - time.perf_counter()
-            if wait > 0:
-                time.sleep(wait)
+            if rate:
+                wait = begin + number / rate - time.perf_counter()
+                if wait > 0:
+                    time.sleep(wait)
             before = time.perf_counter()
             call(number)
             latencies.append(time.perf_counter() - before)
         running.finish()
         cpu = time.process_time() - cpu
+        written = sum(
+            b"rder " in line
+            for path in Path(folder).iterdir()
+            for line in path.read_bytes().splitlines()
+        )
     latencies.sort()
     return {
         "cpu": cpu / requests,
         "p50": latencies[requests // 2],
         "p99": latencies[requests * 99 // 100],
+        "memory": peak_memory(),
+        "written": written,
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("setup")
+    parser.add_argument("variant")
     parser.add_argument("endpoint")
     parser.add_argument("--requests", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True)
     given = parser.parse_args()
-    print(json.dumps(run_app(given.setup, given.endpoint, given.requests, given.rate)), flush=True)
+    measured = run_app(given.variant, given.endpoint, given.requests, given.rate)
+    # Beside whoever has taken the place of standard output.
+    print(json.dumps(measured), file=sys.__stdout__, flush=True)
     os._exit(0)
 
 

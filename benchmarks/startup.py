@@ -15,10 +15,11 @@ import statistics
 import subprocess
 import sys
 
-from benchmarks.request import counting_sink
+from benchmarks.sink_process import counting_sink
 from benchmarks.table import Table, machine
 
 TARGET = 1.3
+SETUPS = {"stock": "stock, HTTP", "ours": "ours as it comes"}
 
 _PROGRAM = """
 import json, logging, os, sys, time
@@ -27,7 +28,7 @@ from benchmarks.setups import SETUPS
 app = Flask("bench")
 app.add_url_rule("/", view_func=lambda: logging.getLogger("shop").info("Asked") or "ok")
 begun, cpu = time.perf_counter(), time.process_time()
-running = SETUPS[sys.argv[1]](app, sys.argv[2], "")
+running = SETUPS[sys.argv[1]].setup(app, sys.argv[2], "")
 built = time.perf_counter() - begun
 app.test_client().get("/")
 running.flush()
@@ -62,15 +63,14 @@ def one_start(setup: str, endpoint: str) -> tuple[float, float, int]:
 
 def measure(table: Table, rounds: int = 15) -> None:
     """Add the start's rows to a table."""
-    names = ("stock", "ours")
-    starts: dict[str, list[tuple[float, float, int]]] = {name: [] for name in names}
-    with counting_sink() as endpoint:
-        for name in names:
-            one_start(name, endpoint)  # writes the .pyc files
+    starts: dict[str, list[tuple[float, float, int]]] = {name: [] for name in SETUPS}
+    with counting_sink() as sink:
+        for setup in SETUPS.values():
+            one_start(setup, sink.http)  # writes the .pyc files
         for round_ in range(rounds):
-            for name in names if round_ % 2 else reversed(names):
-                starts[name].append(one_start(name, endpoint))
-    wall = {name: [start[0] for start in starts[name]] for name in names}
+            for name in SETUPS if round_ % 2 else reversed(SETUPS):
+                starts[name].append(one_start(SETUPS[name], sink.http))
+    wall = {name: [start[0] for start in starts[name]] for name in SETUPS}
     ratios = sorted(b / a for a, b in zip(wall["stock"], wall["ours"], strict=True))
     ratio = statistics.median(wall["ours"]) / statistics.median(wall["stock"])
     table.add(
@@ -82,14 +82,14 @@ def measure(table: Table, rounds: int = 15) -> None:
         f" {statistics.median(wall['stock']) * 1e3:.0f} ms",
         ratio <= TARGET,
     )
-    cpu = {name: statistics.median(start[1] for start in starts[name]) for name in names}
+    cpu = {name: statistics.median(start[1] for start in starts[name]) for name in SETUPS}
     table.add(
         "the same with a first request, delivered, in processor time",
         "",
         f"{cpu['ours'] / cpu['stock']:.2f} times:"
         f" {cpu['ours'] * 1e3:.0f} ms against {cpu['stock'] * 1e3:.0f} ms",
     )
-    memory = {name: statistics.median(start[2] for start in starts[name]) for name in names}
+    memory = {name: statistics.median(start[2] for start in starts[name]) for name in SETUPS}
     table.add(
         "memory after that",
         "",

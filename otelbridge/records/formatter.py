@@ -22,6 +22,7 @@ from otelbridge.records.scope_fields import scope_fields
 from otelbridge.records.service import service_fields
 from otelbridge.records.trace import trace_ids
 from otelbridge.records.uid import record_uid
+from otelbridge.records.usual_line import UsualLines
 from otelbridge.records.values import DEFAULT_MAX_CHARS, free_key, json_key, json_value
 from otelbridge.schema import (
     ECS_VERSION,
@@ -95,6 +96,16 @@ _OBJECTS = _outer_names(
     )
 )
 
+# All that a line may have of its own, besides those of the service.
+_OWN_FIELDS = frozenset(
+    {
+        *(TIMESTAMP, LOG_LEVEL, MESSAGE, ECS_VERSION_FIELD, LOG_LOGGER, RECORD_UID, STACK),
+        *(ORIGIN_FILE, ORIGIN_LINE, ORIGIN_FUNCTION, THREAD_ID, THREAD_NAME),
+        *(PROCESS_PID, PROCESS_NAME, TRACE_ID, SPAN_ID),
+        *(ERROR_TYPE, ERROR_MESSAGE, ERROR_STACK_TRACE),
+    }
+)
+
 
 class JsonFormatter(OrjsonFormatter):
     """Formats a record as one JSON object that passes the ECS logging specification's check.
@@ -150,8 +161,12 @@ class JsonFormatter(OrjsonFormatter):
             SERVICE_NODE_NAME: service_node_name,
         }
         self._not_extra = self._skip_fields | INTERNAL_ATTRIBUTES
+        # The message is there in any case.
+        self._other_attributes = self._skip_fields != STANDARD_ATTRIBUTES or bool(
+            set(self._required_fields) - {"message"}
+        )
         self._not_wanted = self._skip_fields - STANDARD_ATTRIBUTES
-        self._second: tuple[int | None, str] = (None, "")
+        self._second = (0, "1970-01-01T00:00:00")
         self.set_resource(resource)
 
     def set_resource(self, resource: Mapping[str, Any] | None) -> None:
@@ -162,10 +177,17 @@ class JsonFormatter(OrjsonFormatter):
             for name, value in {**service_fields(resource), **given}.items()
         }
         self._objects = _OBJECTS | _outer_names(self._service)
+        self._usual = UsualLines(self._site_fields, self._thread_fields, self._is_usual)
+        self._own = _OWN_FIELDS | self._service.keys()
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the record; what was passed to the logging call cannot make this raise."""
-        record.message = message_text(record, self.max_chars)
+        message = record.message = message_text(record, self.max_chars)
+        if not self._is_configured():
+            timestamp = self._timestamp(record.created)
+            line = self._usual.write(record, timestamp, message, self.max_chars)
+            if line is not None:
+                return line
         if "asctime" in self._required_fields:
             record.asctime = self.formatTime(record, self.datefmt)
         log_data: dict[str, Any] = {}
@@ -216,22 +238,9 @@ class JsonFormatter(OrjsonFormatter):
             TIMESTAMP: self._timestamp(record.created),
             LOG_LEVEL: str(record.levelname),
             MESSAGE: redact_text(record.message),
-            ECS_VERSION_FIELD: ECS_VERSION,
-            **self._service,
-            LOG_LOGGER: record.name,
+            **self._site_fields(record),
+            **self._thread_fields(record),
         }
-        if record.pathname:
-            line[ORIGIN_FILE] = record.pathname
-            line[ORIGIN_LINE] = record.lineno
-            if record.funcName:
-                line[ORIGIN_FUNCTION] = record.funcName
-        line[PROCESS_PID] = record.process or os.getpid()
-        # The main process is called MainProcess everywhere; only other names tell anything.
-        if record.processName and record.processName != "MainProcess":
-            line[PROCESS_NAME] = record.processName
-        if record.thread is not None:
-            line[THREAD_ID] = record.thread
-            line[THREAD_NAME] = record.threadName
         ids = trace_ids(record)
         if ids is not None:
             line[TRACE_ID], line[SPAN_ID] = ids
@@ -241,6 +250,30 @@ class JsonFormatter(OrjsonFormatter):
             line[STACK] = self._lines(redact_text(record.stack_info), self.stack_info_as_array)
         line[RECORD_UID] = record_uid(record)
         return line
+
+    def _site_fields(self, record: logging.LogRecord) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            ECS_VERSION_FIELD: ECS_VERSION,
+            **self._service,
+            LOG_LOGGER: record.name,
+        }
+        if record.pathname:
+            fields[ORIGIN_FILE] = record.pathname
+            fields[ORIGIN_LINE] = record.lineno
+            if record.funcName:
+                fields[ORIGIN_FUNCTION] = record.funcName
+        return fields
+
+    @staticmethod
+    def _thread_fields(record: logging.LogRecord) -> dict[str, Any]:
+        fields: dict[str, Any] = {PROCESS_PID: record.process or os.getpid()}
+        # The main process is called MainProcess everywhere; only other names tell anything.
+        if record.processName and record.processName != "MainProcess":
+            fields[PROCESS_NAME] = record.processName
+        if record.thread is not None:
+            fields[THREAD_ID] = record.thread
+            fields[THREAD_NAME] = record.threadName
+        return fields
 
     def _add_exception(self, line: dict[str, Any], record: logging.LogRecord) -> None:
         exception = record_exception(record, self.max_chars)
@@ -279,6 +312,23 @@ class JsonFormatter(OrjsonFormatter):
         # of the few records that have it.
         return "." in name and not own.isdisjoint(_outer_names((name,)))
 
+    def _is_usual(self, name: str) -> bool:
+        """Tell whether a caller's field stands on every line by this name, whatever its value."""
+        return name.isascii() and name not in _TEXT_FIELDS and not self._clashes(name, self._own)
+
+    def _is_configured(self) -> bool:
+        """Tell whether lines differ from those of a formatter that nothing was asked of."""
+        return bool(
+            type(self) is not JsonFormatter
+            or self._other_attributes
+            or self.static_fields
+            or self.rename_fields
+            or self.defaults
+            or self.timestamp
+            or self.prefix
+            or self.json_indent
+        )
+
     def _value(self, value: Any) -> Any:
         return json_value(value, self.max_chars, self._given_default)
 
@@ -287,12 +337,15 @@ class JsonFormatter(OrjsonFormatter):
         return text.splitlines() if as_array else text
 
     def _timestamp(self, created: float) -> str:
+        known, text = self._second
         try:
+            since = created - known
+            if 0 <= since < 1 and (fraction := round(since * 1_000_000)) < 1_000_000:
+                return f"{text}.{fraction:06d}Z"
             second = math.floor(created)
             fraction = round((created - second) * 1_000_000)
             if fraction == 1_000_000:
                 second, fraction = second + 1, 0
-            known, text = self._second
             if second != known:
                 text = f"{datetime.fromtimestamp(second, timezone.utc):%Y-%m-%dT%H:%M:%S}"
                 self._second = (second, text)

@@ -1,0 +1,168 @@
+"""The line of a usual record, put together of what was written before and the little that was not.
+
+Which line of the program records come from, and which thread, is the same in thousands, and half of
+what is written of each. A usual record tells of no error, and what its caller gave are texts and
+numbers by names that need no change. All others are left to the formatter, which writes the same
+line of a usual one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import Any, Final, TypeVar
+
+import orjson
+
+from otelbridge.records.extras import extra_names
+from otelbridge.records.redaction import are_harmless_names, may_hold_secret
+from otelbridge.records.scope_fields import scope_fields
+from otelbridge.records.trace import trace_ids
+from otelbridge.records.uid import record_uid
+from otelbridge.schema import (
+    ECS_VERSION_FIELD,
+    LOG_LEVEL,
+    MESSAGE,
+    PROCESS_PID,
+    RECORD_UID,
+    SPAN_ID,
+    TIMESTAMP,
+    TRACE_ID,
+)
+
+# Of call sites, threads and sets of names each. A server may have a thread for each request.
+_MOST_REMEMBERED: Final = 1024
+
+_TWO_63: Final = 2**63
+
+_site_of = itemgetter("name", "pathname", "lineno", "funcName")
+_thread_of = itemgetter("process", "processName", "thread", "threadName")
+
+Fields = Callable[[logging.LogRecord], dict[str, Any]]
+T = TypeVar("T")
+
+
+class UsualLines:
+    """Writes the lines of one formatter's usual records."""
+
+    def __init__(
+        self, site_fields: Fields, thread_fields: Fields, is_usual: Callable[[str], bool]
+    ) -> None:
+        """Remember nothing yet.
+
+        Args:
+            site_fields: what all records of one line of the program have; ``ecs.version`` first.
+            thread_fields: what all records of one thread have; ``process.pid`` first.
+            is_usual: tells whether a caller's field stands on a line by its own name, as it is.
+        """
+        self._site_fields = site_fields
+        self._thread_fields = thread_fields
+        self._is_usual = is_usual
+        self._sites: dict[Any, orjson.Fragment] = {}
+        self._threads: dict[Any, orjson.Fragment] = {}
+        self._names: dict[Any, tuple[str, ...] | None] = {}
+
+    def write(
+        self, record: logging.LogRecord, timestamp: str, message: str, max_chars: int
+    ) -> str | None:
+        """Write a record's line.
+
+        Args:
+            record: any log record.
+            timestamp: when it was made, as the line has it.
+            message: its text, not yet redacted.
+            max_chars: the longest text of one value.
+
+        Returns:
+            ``None`` where the record is not a usual one.
+        """
+        try:
+            return self._write(record, timestamp, message, max_chars)
+        except (TypeError, KeyError):
+            # A text that is no Unicode, or a record made by hand.
+            return None
+
+    def _write(
+        self, record: logging.LogRecord, timestamp: str, message: str, max_chars: int
+    ) -> str | None:
+        level = record.levelname
+        if record.exc_info or record.exc_text or record.stack_info or type(level) is not str:
+            return None
+        if type(record.msg) is not str and issubclass(type(record.msg), dict):
+            return None
+        held: Mapping[str, Any] = record.__dict__
+        scope = scope_fields(record)
+        if scope:
+            if not held.keys().isdisjoint(scope):
+                return None
+            held = {**held, **scope}
+        attributes = tuple(held)
+        try:
+            names = self._names[attributes]
+        except KeyError:
+            names = _remember(self._names, attributes, self._usual_names(record, scope, attributes))
+        if names is None or not are_harmless_names(names):
+            return None
+        # Equal numbers are written alike, even if one of them is ``True``.
+        site, thread = _site_of(held), _thread_of(held)
+        line: dict[str, Any] = {
+            TIMESTAMP: timestamp,
+            LOG_LEVEL: level,
+            MESSAGE: message,
+            ECS_VERSION_FIELD: self._sites.get(site) or self._write_site(site, record),
+            PROCESS_PID: self._threads.get(thread) or self._write_thread(thread, record),
+        }
+        ids = trace_ids(record)
+        if ids is not None:
+            line[TRACE_ID], line[SPAN_ID] = ids
+        line[RECORD_UID] = record_uid(record)
+        texts = [message]
+        for name in names:
+            value = line[name] = held[name]
+            kind = type(value)
+            if kind is str:
+                if len(value) > max_chars:
+                    return None
+                texts.append(value)
+            elif kind is int:
+                if not -_TWO_63 <= value < _TWO_63:
+                    return None
+            elif kind is float:
+                if value - value != 0.0:  # infinite, or no number
+                    return None
+            elif kind is not bool and value is not None:
+                return None
+        if may_hold_secret("\n".join(texts)):
+            return None
+        return orjson.dumps(line).decode()
+
+    def _usual_names(
+        self, record: logging.LogRecord, scope: Mapping[str, Any], attributes: tuple[Any, ...]
+    ) -> tuple[str, ...] | None:
+        names = extra_names(attributes)
+        # A field of the scope may be named like an attribute of records.
+        if names is None or not scope.keys() <= set(names):
+            return None
+        return names if all(map(self._is_usual, names)) else None
+
+    def _write_site(self, key: Any, record: logging.LogRecord) -> orjson.Fragment:
+        return _remember(self._sites, key, _part(self._site_fields(record)))
+
+    def _write_thread(self, key: Any, record: logging.LogRecord) -> orjson.Fragment:
+        part = _part(self._thread_fields(record))
+        # Without its own number of the process a record has that of the one that writes it.
+        return _remember(self._threads, key, part) if record.process else part
+
+
+def _part(fields: dict[str, Any]) -> orjson.Fragment:
+    """Write fields as they stand on a line, from the first one's value on."""
+    first = orjson.dumps(next(iter(fields)))
+    return orjson.Fragment(orjson.dumps(fields)[len(first) + 2 : -1])
+
+
+def _remember(known: dict[Any, T], key: Any, value: T) -> T:
+    if len(known) >= _MOST_REMEMBERED:
+        known.clear()
+    known[key] = value
+    return value

@@ -234,16 +234,14 @@ def main() -> int:
         help="a second; 0, the default: as soon as the one before is answered",
     )
     others.add_argument("--peers", action="store_true", help="also those of others")
-    others.add_argument("--only", metavar="NAME;NAME", help=f"some of: {'; '.join(VARIANTS)}")
+    others.add_argument("--only", nargs="+", choices=VARIANTS, metavar="NAME", help="some of all")
     others.add_argument("--json", type=Path, metavar="FILE", help="keep the result here")
     given = parser.parse_args()
     print(machine())
     if given.write:
         measured = record(given.runs or 3, given.rounds)
     else:
-        names = list(VARIANTS) if given.peers else list(SETUPS)
-        if given.only:
-            names = [name.strip() for name in given.only.split(";")]
+        names = given.only or (VARIANTS if given.peers else SETUPS)
         forms = [
             Form(rate, given.requests or int(rate * PACED_SECONDS) or CLOSED_REQUESTS)
             for rate in given.rate

@@ -129,7 +129,7 @@ def test_what_is_asked_of_ours_is_judged_by_the_median(
         each.costs[OURS] = cost(each.costs[OURS].cpu * 1e6, p99)
     table = Table()
     add_rows(table, measured)
-    judged = {row.name.partition("ours: ")[2]: row.met for row in table.rows if row.target}
+    judged = {row.name.partition("records: ")[2]: row.met for row in table.rows if row.target}
     assert judged == {
         "CPU added, of what stock adds": True,
         "CPU added, of what JSON lines add": False,

@@ -43,6 +43,14 @@ _NAMING: Final = (
 _HARMLESS_ENDS: Final = frozenset(
     ("", *"013456789/.,;-_+*#%&?!()<>{}|", *"abfijkmpquwxz", *"ABFIJKMPQUWXZ")
 )
+# All names of secrets end with one of these.
+_LAST_LETTERS: Final = frozenset(
+    (
+        *("ken", "ord", "swd", "pwd", "ase", "ode", "ret", "key", "uth", "ion", "ial", "als"),
+        *("ure", "sig", "_id", "-id", "nid", "jwt", "kie", "ies", "ber", "_no", "-no", "dno"),
+        *("cvv", "vv2", "cvc", "vc2"),
+    )
+)
 _LAST_WORDS_CHARS: Final = len("authorization")
 # What an expression takes for the letters i and s where it ignores case, after lower().
 _OTHER_CASES: Final = (
@@ -110,11 +118,15 @@ def may_hold_secret(text: str) -> bool:
 
 
 def _names_secret(text: str) -> bool:
-    ends = {
-        piece.rstrip().rstrip("\\\"']")[-_LAST_WORDS_CHARS:]
-        for piece in text.replace(":", "=").split("=")[:-1]
-        if piece[-1:] not in _HARMLESS_ENDS
-    }
+    ends = []
+    for piece in text.replace(":", "=").split("=")[:-1]:
+        last = piece[-1:]
+        if last in _HARMLESS_ENDS:
+            continue
+        name = piece if last.isalnum() else piece.rstrip().rstrip("\\\"']")
+        letters = name[-3:].lower()
+        if letters in _LAST_LETTERS or not letters.isascii():
+            ends.append(name[-_LAST_WORDS_CHARS:])
     if not ends:
         return False
     words = "\n".join(ends).lower()
@@ -127,7 +139,10 @@ def _names_secret(text: str) -> bool:
 def _holds_digits(text: str) -> bool:
     if not text.isascii():
         return _DIGITS.search(text) is not None
-    return _LEAST_DIGITS in text.encode().translate(_DIGIT_OR_NOT, b" -")
+    content = text.encode()
+    if content.translate(_DIGIT_OR_NOT).count(b"1") < len(_LEAST_DIGITS):
+        return False
+    return _LEAST_DIGITS in content.translate(_DIGIT_OR_NOT, b" -")
 
 
 def redact_text(text: str) -> str:

@@ -231,8 +231,12 @@ def _caption(form: Form) -> str:
     )
     return (
         f"**{how[0].upper()}{how[1:]}**: {form.requests:,} requests of each set-up in a round,"
-        f" {len(form.rounds)} rounds in {runs} {'run' if runs == 1 else 'runs'}."
+        f" {_counted(len(form.rounds), 'round')} in {_counted(runs, 'run')}."
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 _COLUMNS = (

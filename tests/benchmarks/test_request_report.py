@@ -107,6 +107,7 @@ def test_the_table_has_a_row_for_each_and_the_versions(measured: Measured) -> No
     assert f"| **{OURS}** | 50 (0.12) | 60 (0.20) | 40 (0.10) |" in lines
     assert f"| {STOCK} | does {STOCK} | x 1.0 |" in lines
     assert "2 cores; 2026-11-22." in lines[0]
+    assert lines[2].endswith(" 1,000 requests of each set-up in a round, 3 rounds in 3 runs.")
 
 
 def test_without_what_others_are_compared_with_there_is_still_a_table(form: Form) -> None:

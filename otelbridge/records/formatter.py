@@ -161,9 +161,11 @@ class JsonFormatter(OrjsonFormatter):
             SERVICE_NODE_NAME: service_node_name,
         }
         self._not_extra = self._skip_fields | INTERNAL_ATTRIBUTES
-        # The message is there in any case.
-        self._other_attributes = self._skip_fields != STANDARD_ATTRIBUTES or bool(
-            set(self._required_fields) - {"message"}
+        # A class of the user's may write otherwise; the message is there in any case.
+        self._asked = (
+            type(self) is not JsonFormatter
+            or self._skip_fields != STANDARD_ATTRIBUTES
+            or bool(set(self._required_fields) - {"message"})
         )
         self._not_wanted = self._skip_fields - STANDARD_ATTRIBUTES
         self._second = (0, "1970-01-01T00:00:00")
@@ -319,8 +321,7 @@ class JsonFormatter(OrjsonFormatter):
     def _is_configured(self) -> bool:
         """Tell whether lines differ from those of a formatter that nothing was asked of."""
         return bool(
-            type(self) is not JsonFormatter
-            or self._other_attributes
+            self._asked
             or self.static_fields
             or self.rename_fields
             or self.defaults

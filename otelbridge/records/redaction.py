@@ -97,12 +97,6 @@ def is_secret(name: str) -> bool:
     return _SECRET_NAME.search(plain) is not None or _is_named(plain)
 
 
-@lru_cache(maxsize=1024)
-def are_harmless_names(names: tuple[str, ...]) -> bool:
-    """Tell whether none of names tells of a secret; see :func:`is_secret`."""
-    return not any(map(is_secret, names))
-
-
 def may_hold_secret(text: str) -> bool:
     """Tell whether a text is worth a closer look; ``False`` means that it holds no secret."""
     return (
@@ -266,7 +260,6 @@ def when_names_change(forget: Callable[[], object]) -> None:
 
 _forgetting: Final[list[Callable[[], object]]] = [
     is_secret.cache_clear,
-    are_harmless_names.cache_clear,
     _redact_short.cache_clear,
 ]
 

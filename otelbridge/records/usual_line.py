@@ -12,11 +12,12 @@ import logging
 from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 import orjson
 
 from otelbridge.records.extras import extra_names
-from otelbridge.records.redaction import are_harmless_names, may_hold_secret
+from otelbridge.records.redaction import is_secret, may_hold_secret, when_names_change
 from otelbridge.records.scope_fields import scope_fields
 from otelbridge.records.trace import trace_ids
 from otelbridge.records.uid import record_uid
@@ -35,6 +36,8 @@ from otelbridge.schema import (
 _MOST_REMEMBERED: Final = 1024
 
 _TWO_63: Final = 2**63
+
+_UNKNOWN: Final[Any] = object()
 
 _site_of = itemgetter("name", "pathname", "lineno", "funcName")
 _thread_of = itemgetter("process", "processName", "thread", "threadName")
@@ -62,6 +65,7 @@ class UsualLines:
         self._sites: dict[Any, orjson.Fragment] = {}
         self._threads: dict[Any, orjson.Fragment] = {}
         self._names: dict[Any, tuple[str, ...] | None] = {}
+        _all.add(self)
 
     def write(
         self, record: logging.LogRecord, timestamp: str, message: str, max_chars: int
@@ -77,15 +81,6 @@ class UsualLines:
         Returns:
             ``None`` where the record is not a usual one.
         """
-        try:
-            return self._write(record, timestamp, message, max_chars)
-        except (TypeError, KeyError):
-            # A text that is no Unicode, or a record made by hand.
-            return None
-
-    def _write(
-        self, record: logging.LogRecord, timestamp: str, message: str, max_chars: int
-    ) -> str | None:
         level = record.levelname
         if record.exc_info or record.exc_text or record.stack_info or type(level) is not str:
             return None
@@ -99,52 +94,62 @@ class UsualLines:
             held = {**held, **scope}
         attributes = tuple(held)
         try:
-            names = self._names[attributes]
-        except KeyError:
-            names = _remember(self._names, attributes, self._usual_names(record, scope, attributes))
-        if names is None or not are_harmless_names(names):
-            return None
-        # Equal numbers are written alike, even if one of them is ``True``.
-        site, thread = _site_of(held), _thread_of(held)
-        line: dict[str, Any] = {
-            TIMESTAMP: timestamp,
-            LOG_LEVEL: level,
-            MESSAGE: message,
-            ECS_VERSION_FIELD: self._sites.get(site) or self._write_site(site, record),
-            PROCESS_PID: self._threads.get(thread) or self._write_thread(thread, record),
-        }
-        ids = trace_ids(record)
-        if ids is not None:
-            line[TRACE_ID], line[SPAN_ID] = ids
-        line[RECORD_UID] = record_uid(record)
-        texts = [message]
-        for name in names:
-            value = line[name] = held[name]
-            kind = type(value)
-            if kind is str:
-                if len(value) > max_chars:
-                    return None
-                texts.append(value)
-            elif kind is int:
-                if not -_TWO_63 <= value < _TWO_63:
-                    return None
-            elif kind is float:
-                if value - value != 0.0:  # infinite, or no number
-                    return None
-            elif kind is not bool and value is not None:
+            names = self._names.get(attributes, _UNKNOWN)
+            if names is _UNKNOWN:
+                names = self._usual_names(attributes, scope)
+            if names is None:
                 return None
-        if may_hold_secret("\n".join(texts)):
+            # Equal numbers are written alike, even if one of them is ``True``.
+            site, thread = _site_of(held), _thread_of(held)
+            line: dict[str, Any] = {
+                TIMESTAMP: timestamp,
+                LOG_LEVEL: level,
+                MESSAGE: message,
+                ECS_VERSION_FIELD: self._sites.get(site) or self._write_site(site, record),
+                PROCESS_PID: self._threads.get(thread) or self._write_thread(thread, record),
+            }
+            ids = trace_ids(record)
+            if ids is not None:
+                line[TRACE_ID], line[SPAN_ID] = ids
+            line[RECORD_UID] = record_uid(record)
+            texts = [message]
+            for name in names:
+                value = line[name] = held[name]
+                kind = type(value)
+                if kind is str:
+                    texts.append(value)
+                elif kind is int:
+                    if not -_TWO_63 <= value < _TWO_63:
+                        return None
+                elif kind is float:
+                    if value - value != 0.0:  # infinite, or no number
+                        return None
+                elif kind is not bool and value is not None:
+                    return None
+            text = "\n".join(texts)
+            if len(text) > max_chars or may_hold_secret(text):
+                return None
+            return orjson.dumps(line).decode()
+        except (TypeError, KeyError):
+            # A text that is no Unicode, or a record made by hand.
             return None
-        return orjson.dumps(line).decode()
+
+    def forget_names(self) -> None:
+        """Ask anew which names are usual, since others may be secret now."""
+        self._names.clear()
 
     def _usual_names(
-        self, record: logging.LogRecord, scope: Mapping[str, Any], attributes: tuple[Any, ...]
+        self, attributes: tuple[Any, ...], scope: Mapping[str, Any]
     ) -> tuple[str, ...] | None:
         names = extra_names(attributes)
         # A field of the scope may be named like an attribute of records.
-        if names is None or not scope.keys() <= set(names):
-            return None
-        return names if all(map(self._is_usual, names)) else None
+        if (
+            names is not None
+            and scope.keys() <= set(names)
+            and all(self._is_usual(name) and not is_secret(name) for name in names)
+        ):
+            return _remember(self._names, attributes, names)
+        return _remember(self._names, attributes, None)
 
     def _write_site(self, key: Any, record: logging.LogRecord) -> orjson.Fragment:
         return _remember(self._sites, key, _part(self._site_fields(record)))
@@ -166,3 +171,14 @@ def _remember(known: dict[Any, T], key: Any, value: T) -> T:
         known.clear()
     known[key] = value
     return value
+
+
+_all: WeakSet[UsualLines] = WeakSet()
+
+
+def _forget_names() -> None:
+    for lines in list(_all):
+        lines.forget_names()
+
+
+when_names_change(_forget_names)

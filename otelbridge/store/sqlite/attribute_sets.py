@@ -9,12 +9,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from otelbridge import schema
 from otelbridge.model import Attributes, LogRecord, Scope, Span
 from otelbridge.store.sqlite.json_text import dumps_sorted, loads
 from otelbridge.store.sqlite.rows import scope_object, scope_of, storable
+from otelbridge.store.sqlite.words import value_words
 
 # A call site's attributes are worth a set of their own once they have come this often. Threads
 # that live for one request never get there, and their names stay with their records.
@@ -72,10 +73,24 @@ SPAN_CONSTANTS: Final = _CALLERS | frozenset(
     }
 )
 
-_CODE = ("code.file.path", "code.line.number", "code.function.name")
-_THREAD = ("thread.id", "thread.name")
+_CODE = _FILE, _LINE, _FUNCTION = "code.file.path", "code.line.number", "code.function.name"
+_THREAD_ID, _THREAD_NAME = "thread.id", "thread.name"
+_SITE = (*_CODE, _THREAD_ID, _THREAD_NAME)
 _ABSENT = ()
 _NO_CODE = (_ABSENT, _ABSENT, _ABSENT)
+
+
+class KeptSet(NamedTuple):
+    """A set that is in the file.
+
+    Attributes:
+        hour: in which that was noted last, seconds since the epoch.
+        words: those of its values, as the full-text index takes them.
+    """
+
+    number: int
+    hour: int
+    words: str
 
 
 class SetWriter:
@@ -86,8 +101,8 @@ class SetWriter:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._known: dict[Any, tuple[int, int]] = {}
-        self._new: dict[Any, tuple[int, int]] = {}
+        self._known: dict[Any, KeptSet] = {}
+        self._new: dict[Any, KeptSet] = {}
         self._by_identity: dict[int, tuple[Any, int]] = {}
         self._seen: dict[Any, int] = {}
         self._hour = 0
@@ -139,50 +154,46 @@ class SetWriter:
         self._by_identity[id(scope)] = (scope, number)
         return number
 
-    def split(self, record: LogRecord) -> tuple[int | None, Attributes]:
+    def split(self, record: LogRecord) -> tuple[KeptSet | None, Attributes]:
         """Split a log's attributes into its call site's set and what the row keeps itself.
 
         Returns:
-            The set's number, or ``None`` where the call site is not steady yet, and the rest.
+            The set, or ``None`` where the call site is not steady yet, and the rest.
         """
-        attributes = record.attributes
-        uid = record.uid
-        kept = attributes
-        if uid and attributes.get(schema.RECORD_UID) == uid.hex():
-            kept = {k: v for k, v in attributes.items() if k != schema.RECORD_UID}
+        kept = record.attributes
+        if schema.RECORD_UID in kept:
+            uid = record.uid
+            if uid and kept[schema.RECORD_UID] == uid.hex():
+                kept = {k: v for k, v in kept.items() if k != schema.RECORD_UID}
         get = kept.get
-        code = (
-            get("code.file.path", _ABSENT),
-            get("code.line.number", _ABSENT),
-            get("code.function.name", _ABSENT),
-        )
-        if code == _NO_CODE:
+        file, line, function = get(_FILE, _ABSENT), get(_LINE, _ABSENT), get(_FUNCTION, _ABSENT)
+        number, name = get(_THREAD_ID, _ABSENT), get(_THREAD_NAME, _ABSENT)
+        names: tuple[str, ...] = _SITE
+        if (
+            type(file) is type(function) is type(name) is str
+            and type(line) is type(number) is int
+            and (found := self._known.get((file, line, function, number, name))) is not None
+            and found.hour == self._hour
+        ):
+            rest = kept.copy()
+            del rest[_FILE], rest[_LINE], rest[_FUNCTION], rest[_THREAD_ID], rest[_THREAD_NAME]
+            return found, rest
+        code, thread = (file, line, function), (number, name)
+        if code == _NO_CODE or not _plain(code):
             return None, kept
-        thread = (get("thread.id", _ABSENT), get("thread.name", _ABSENT))
-        if not _plain(code):
-            return None, kept
-        names: tuple[str, ...]
-        key: Any
-        if _plain(thread) and self._steady((code, thread)):
-            names, key = _CODE + _THREAD, (code, thread)
-        elif self._steady((code, None)):
-            names, key = _CODE, (code, None)
-        else:
-            return None, kept
-        rest = {k: v for k, v in kept.items() if k not in names}
-        found = self._known.get(key) or self._new.get(key)
-        if found is not None and found[1] == self._hour:
-            return found[0], rest
+        key: Any = code + thread
+        if not (_plain(thread) and self._steady(key)):
+            names, key = _CODE, code
+            if not self._steady(key):
+                return None, kept
         origin = {k: kept[k] for k in names if k in kept}
-        number = self._number("origin", dumps_sorted(origin))
-        self._new[key] = (number, self._hour)
-        return number, rest
+        return self._origin(key, origin), {k: v for k, v in kept.items() if k not in origin}
 
-    def split_span(self, span: Span) -> tuple[int | None, Attributes]:
+    def split_span(self, span: Span) -> tuple[KeptSet | None, Attributes]:
         """Split a span's attributes into those of many like it and what the row keeps itself.
 
         Returns:
-            The set's number, or ``None`` where the combination is not steady yet, and the rest.
+            The set, or ``None`` where the combination is not steady yet, and the rest.
         """
         attributes = span.attributes
         key: Any = tuple(
@@ -194,21 +205,22 @@ class SetWriter:
         )
         if not key:
             return None, attributes
-        found = self._known.get(key) or self._new.get(key)
-        if found is None and not self._steady(key):
+        if not self._steady(key):
             key = tuple([item for item in key if item[0] not in _CALLERS])
-            if not key:
-                return None, attributes
-            found = self._known.get(key) or self._new.get(key)
-            if found is None and not self._steady(key):
+            if not key or not self._steady(key):
                 return None, attributes
         origin = dict(key)
-        if found is None or found[1] != self._hour:
-            found = (self._number("origin", dumps_sorted(origin)), self._hour)
-            self._new[key] = found
+        found = self._origin(key, origin)
         if len(origin) == len(attributes):
-            return found[0], {}
-        return found[0], {name: value for name, value in attributes.items() if name not in origin}
+            return found, {}
+        return found, {name: value for name, value in attributes.items() if name not in origin}
+
+    def _origin(self, key: Any, attributes: Attributes) -> KeptSet:
+        found = self._known.get(key) or self._new.get(key)
+        if found is None or found.hour != self._hour:
+            number = self._number("origin", dumps_sorted(attributes))
+            found = self._new[key] = KeptSet(number, self._hour, value_words(attributes))
+        return found
 
     def _steady(self, key: Any) -> bool:
         if key in self._known or key in self._new:
@@ -224,8 +236,8 @@ class SetWriter:
     ) -> int:
         key = (kind, text)
         found = self._new.get(key) or self._known.get(key)
-        if found is not None and found[1] == self._hour:
-            return found[0]
+        if found is not None and found.hour == self._hour:
+            return found.number
         row = self._connection.execute(
             "SELECT id, used FROM attribute_sets WHERE kind = ? AND attributes = ?", key
         ).fetchone()
@@ -242,7 +254,7 @@ class SetWriter:
                 self._connection.execute(
                     "UPDATE attribute_sets SET used = ? WHERE id = ?", (self._hour, number)
                 )
-        self._new[key] = (number, self._hour)
+        self._new[key] = KeptSet(number, self._hour, "")
         return number
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from otelbridge import schema
 from otelbridge.model import Batch, LogRecord, MetricPoint, Span
 from otelbridge.store.sqlite.attribute_sets import SetWriter
 from otelbridge.store.sqlite.points import PointWriter
@@ -20,7 +22,7 @@ from otelbridge.store.sqlite.rows import (
     storable,
 )
 from otelbridge.store.sqlite.salvage.rows import Restored
-from otelbridge.store.sqlite.words import log_words, span_words
+from otelbridge.store.sqlite.words import log_head_words, span_words, value_words
 
 _VARIABLES = 500
 # Senders may invent attribute names without end; completion needs only so many.
@@ -35,6 +37,19 @@ class Added:
     spans: list[int] = field(default_factory=list)
     points: int = 0
     duplicates: int = 0
+
+
+class _Shared(NamedTuple):
+    """What logs of one resource, scope, level and event have in common.
+
+    Attributes:
+        level: the usual name of their severity number.
+    """
+
+    resource: int
+    scope: int
+    level: str
+    words: str
 
 
 class Inserter:
@@ -136,6 +151,60 @@ class Inserter:
         rollups: Rollups,
         added: list[Added],
     ) -> None:
+        fresh = self._new_logs(logs, added)
+        moments, order = self._in_order(fresh)
+        ids = self._log_ids.allocate(moments)
+        places = self._places
+        sets = self.sets
+        rows = []
+        words = []
+        shapes: set[tuple[str, ...]] = set()
+        shared: dict[tuple[int, int, int, str], _Shared] = {}
+        for row, index in zip(ids, order, strict=True):
+            record, place = fresh[index]
+            attributes = record.attributes
+            if places:
+                received = places[id(record)][1]
+            # The lists hold the records, so that no identity passes to another object meanwhile.
+            key = (
+                id(record.resource),
+                id(record.scope),
+                record.severity_number,
+                record.event_name,
+            )
+            common = shared.get(key)
+            if common is None:
+                common = shared[key] = self._shared(record)
+            origin, own = sets.split(record)
+            rows.append(
+                log_row(
+                    record,
+                    row,
+                    received,
+                    common.level,
+                    common.resource,
+                    common.scope,
+                    None if origin is None else origin.number,
+                    own,
+                )
+            )
+            text = value_words(
+                own, common.words, record.body, "" if origin is None else origin.words
+            )
+            words.append((row, storable(text)))
+            shapes.add(tuple(attributes))
+            if schema.FINGERPRINT in attributes or "exception.type" in attributes:
+                rollups.error(row, common.resource, attributes)
+            added[place].logs.append(row)
+        rollups.logs([(row[0], row[2], row[8], row[4]) for row in rows])
+        self._connection.executemany(INSERT_LOG, rows)
+        self._connection.executemany("INSERT INTO logs_fts (rowid, words) VALUES (?, ?)", words)
+        self._note_names("logs", {name for shape in shapes for name in shape})
+
+    def _new_logs(
+        self, logs: list[tuple[LogRecord, int]], added: list[Added]
+    ) -> list[tuple[LogRecord, int]]:
+        """Those that are not stored yet; the others are counted."""
         known = self._known_uids([record.uid for record, _ in logs if record.uid])
         fresh: list[tuple[LogRecord, int]] = []
         for item in logs:
@@ -146,54 +215,37 @@ class Inserter:
                     continue
                 known.add(uid)
             fresh.append(item)
-        # The full-text index takes ids in ascending order within a transaction, or writes a
-        # segment for each step back.
+        return fresh
+
+    def _in_order(
+        self, items: Sequence[tuple[LogRecord, int]] | Sequence[tuple[Span, int]]
+    ) -> tuple[list[int], list[int]]:
+        """The moments (µs) of records in ascending order, and which record each is of.
+
+        The full-text index takes ids in ascending order within a transaction, or writes a segment
+        for each step back.
+        """
         places = self._places
-        moment = self._place_of if places else _moment_of
-        fresh.sort(key=moment)
-        ids = self._log_ids.allocate([moment(item) for item in fresh])
-        rows = []
-        words = []
-        names: set[str] = set()
-        for row, (record, place) in zip(ids, fresh, strict=True):
-            if places:
-                received = places[id(record)][1]
-            resource = self.sets.resource(record.resource)
-            origin, attributes = self.sets.split(record)
-            rows.append(
-                log_row(
-                    record,
-                    id=row,
-                    received=received,
-                    resource=resource,
-                    scope=self.sets.scope(record.scope),
-                    origin=origin,
-                    attributes=attributes,
-                )
-            )
-            service = record.resource.get("service.name")
-            words.append(
-                (
-                    row,
-                    storable(
-                        log_words(
-                            body=record.body,
-                            attributes=record.attributes,
-                            severity_number=record.severity_number,
-                            service=service if service is None else str(service),
-                            logger=record.scope.name,
-                            event_name=record.event_name,
-                        )
-                    ),
-                )
-            )
-            names.update(record.attributes)
-            rollups.log(row, received, resource, record.severity_number)
-            rollups.error(row, resource, record.attributes)
-            added[place].logs.append(row)
-        self._connection.executemany(INSERT_LOG, rows)
-        self._connection.executemany("INSERT INTO logs_fts (rowid, words) VALUES (?, ?)", words)
-        self._note_names("logs", names)
+        if places:
+            moments = [places[id(item[0])][0] for item in items]
+        else:
+            moments = [item[0].time // 1000 for item in items]
+        order = sorted(range(len(moments)), key=moments.__getitem__)
+        return [moments[index] for index in order], order
+
+    def _shared(self, record: LogRecord) -> _Shared:
+        service = record.resource.get("service.name")
+        return _Shared(
+            self.sets.resource(record.resource),
+            self.sets.scope(record.scope),
+            schema.severity_name(record.severity_number),
+            log_head_words(
+                record.severity_number,
+                service if service is None else str(service),
+                record.scope.name,
+                record.event_name,
+            ),
+        )
 
     def _insert_spans(
         self,
@@ -211,14 +263,14 @@ class Inserter:
                 continue
             known.add(key)
             fresh.append(item)
+        moments, order = self._in_order(fresh)
+        ids = self._span_ids.allocate(moments)
         places = self._places
-        moment = self._place_of if places else _moment_of
-        fresh.sort(key=moment)
-        ids = self._span_ids.allocate([moment(item) for item in fresh])
         rows = []
         words = []
-        names: set[str] = set()
-        for row, (span, place) in zip(ids, fresh, strict=True):
+        shapes: set[tuple[str, ...]] = set()
+        for row, index in zip(ids, order, strict=True):
+            span, place = fresh[index]
             if places:
                 received = places[id(span)][1]
             resource = self.sets.resource(span.resource)
@@ -230,7 +282,7 @@ class Inserter:
                     received=received,
                     resource=resource,
                     scope=self.sets.scope(span.scope),
-                    origin=origin,
+                    origin=None if origin is None else origin.number,
                     attributes=attributes,
                 )
             )
@@ -249,7 +301,7 @@ class Inserter:
                     ),
                 )
             )
-            names.update(span.attributes)
+            shapes.add(tuple(span.attributes))
             rollups.span(
                 row,
                 received,
@@ -262,10 +314,7 @@ class Inserter:
             added[place].spans.append(row)
         self._connection.executemany(INSERT_SPAN, rows)
         self._connection.executemany("INSERT INTO spans_fts (rowid, words) VALUES (?, ?)", words)
-        self._note_names("spans", names)
-
-    def _place_of(self, item: tuple[LogRecord | Span, int]) -> int:
-        return self._places[id(item[0])][0]
+        self._note_names("spans", {name for shape in shapes for name in shape})
 
     def _known_uids(self, uids: list[bytes]) -> set[bytes]:
         found: set[bytes] = set()
@@ -306,7 +355,3 @@ class Inserter:
         self._connection.executemany(
             "INSERT OR IGNORE INTO field_names (signal, name) VALUES (?, ?)", self._new_names
         )
-
-
-def _moment_of(item: tuple[LogRecord | Span, int]) -> int:
-    return item[0].time // 1000

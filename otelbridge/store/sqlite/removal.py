@@ -150,6 +150,7 @@ def _read_logs(
     connection: sqlite3.Connection, ids: Sequence[int], rollups: Rollups
 ) -> list[tuple[int, str]]:
     words = []
+    counted = []
     for row in connection.execute(
         "SELECT r.id, r.received, r.resource, r.severity, r.body, r.body_json, r.attributes,"
         " o.attributes, s.service, c.attributes, r.event_name"
@@ -160,7 +161,7 @@ def _read_logs(
         ids,
     ):
         id, received, resource, severity, body, body_json, attributes, origin, service = row[:9]
-        rollups.log(id, received, resource, severity)
+        counted.append((id, received, resource, severity))
         own = {} if attributes is None else loads(attributes)
         if origin is not None:
             own.update(loads(origin))
@@ -174,6 +175,7 @@ def _read_logs(
             event_name=row[10] or "",
         )
         words.append((id, text))
+    rollups.logs(counted)
     return words
 
 

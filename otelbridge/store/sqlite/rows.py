@@ -53,9 +53,9 @@ def body_columns(record: LogRecord) -> tuple[str | None, int | None]:
 
 def log_row(
     record: LogRecord,
-    *,
     id: int,
     received: int,
+    level: str,
     resource: int,
     scope: int,
     origin: int | None,
@@ -65,19 +65,23 @@ def log_row(
 
     Args:
         received: milliseconds since the epoch.
+        level: the usual name of its severity number.
         attributes: those that the row itself keeps, without the origin's and the uid.
     """
-    text, body_json = body_columns(record)
+    time = record.time
+    observed = record.observed_time
     severity_text = record.severity_text
+    text = record.body
+    body_json = None
+    if type(text) is not str or not text.isascii():
+        text, body_json = body_columns(record)
     return (
         id,
-        record.time,
+        time,
         received,
-        None if record.observed_time == record.time else record.observed_time,
+        None if observed == time else observed,
         record.severity_number,
-        None
-        if severity_text == schema.severity_name(record.severity_number)
-        else storable(severity_text),
+        None if severity_text == level else storable(severity_text),
         text,
         body_json,
         resource,

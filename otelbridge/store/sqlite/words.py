@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from otelbridge import schema
 from otelbridge.model import Attributes, Json, SpanEvent
@@ -36,16 +35,15 @@ def log_words(
     Args:
         attributes: all of them, the call site's too; the record's uid is left out.
     """
-    texts = [severity_word(severity_number)]
-    if service:
-        texts.append(service)
-    if logger:
-        texts.append(logger)
-    if event_name:
-        texts.append(event_name)
-    _add(texts, body)
-    _add_values(texts, attributes)
-    return "\n".join(texts)
+    return value_words(
+        attributes, log_head_words(severity_number, service, logger, event_name), body
+    )
+
+
+def log_head_words(severity_number: int, service: str | None, logger: str, event_name: str) -> str:
+    """What :func:`log_words` says of a log besides its message and its attributes."""
+    texts = (severity_word(severity_number), service, logger, event_name)
+    return "\n".join([text for text in texts if text])
 
 
 def span_words(
@@ -62,20 +60,30 @@ def span_words(
         texts.append(service)
     if status_message:
         texts.append(status_message)
-    _add_values(texts, attributes)
     for event in events:
         texts.append(event.name)
-        _add_values(texts, event.attributes)
-    return "\n".join(texts)
+        texts.append(value_words(event.attributes))
+    return value_words(attributes, *texts)
 
 
-def _add_values(texts: list[str], attributes: dict[str, Any]) -> None:
-    for key, value in attributes.items():
+def value_words(attributes: Attributes, *others: Json) -> str:
+    """The text indexed for ``others`` and every value of ``attributes``."""
+    texts: list[str] = []
+    for value in others:
         if type(value) is str:
-            if key != schema.RECORD_UID:
-                texts.append(value)
+            texts.append(value)
         else:
             _add(texts, value)
+    if type(attributes.get(schema.RECORD_UID)) is str:
+        attributes = {k: v for k, v in attributes.items() if k != schema.RECORD_UID}
+    for value in attributes.values():
+        if type(value) is str:
+            texts.append(value)
+        elif type(value) is int:
+            texts.append(str(value))
+        else:
+            _add(texts, value)
+    return "\n".join(texts)
 
 
 def _add(texts: list[str], value: Json) -> None:

@@ -40,7 +40,7 @@ STAGES: Final[dict[str, tuple[str, ...]]] = {
         "otelbridge.frameworks.request_tally:RequestTally.record",
         "otelbridge.frameworks.request_tally:RequestTally.end",
     ),
-    "span start": ("otelbridge.frameworks.flask_hook:start_span",),
+    "span start": ("otelbridge.delivery.own_tracer:OwnTracer.start_lean",),
     "span end": ("otelbridge.delivery.lean_span:LeanSpan.end",),
     "taking log records": ("otelbridge.capture:Capture.take",),
     "log record": ("otelbridge.sinks.otlp_logging:OTLPHandler.emit",),

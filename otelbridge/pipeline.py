@@ -16,12 +16,12 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.util._importlib_metadata import entry_points
 
 from otelbridge.delivery.assembly import make_delivery
 from otelbridge.delivery.limits import read_milliseconds
+from otelbridge.delivery.own_tracer import OwnTracerProvider
 from otelbridge.delivery.processors import DeliveredSpanProcessor, LogProcessor
 from otelbridge.delivery.timing import Deadline
 from otelbridge.meter_provider import OwnMeterProvider
@@ -234,7 +234,7 @@ class Pipeline:
         current = trace.get_tracer_provider()
         if not isinstance(current, trace.ProxyTracerProvider):
             return current
-        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        provider = OwnTracerProvider(resource=resource, shutdown_on_exit=False)
         for name in exporter_names("traces", self._settings):
             if name.startswith("otlp") or name == "elasticsearch":
                 provider.add_span_processor(DeliveredSpanProcessor(self._deliver("traces", name)))

@@ -1,166 +1,197 @@
-"""Starting and ending a span without what nobody has asked for.
+"""Spans that cost little until somebody looks.
 
-The span is the SDK's, with all that it can do and all that stands on it. Left out is what has no
+They are the SDK's, with all that it can do and all that can be read of one. Left out is what has no
 effect where the default sampler decides, no limit cuts, and none but our own processors listen:
-the sampler's result, the checks and copies of attributes that are known to be clean, and the copy
-that a span which has ended is handed over as. It takes a third of the time.
+the sampler's result, the checks and copies of attributes that are known to be clean, lists for
+events and links before there are any, and the copy that a span which has ended is handed over as.
+It takes a quarter of the time.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import deque
+from _thread import allocate_lock
+from operator import attrgetter
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor, Tracer, _Span
-from opentelemetry.sdk.trace._tracer_metrics import NoOpTracerMetrics
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON
+from opentelemetry.sdk.trace import SpanProcessor, _Span
 from opentelemetry.sdk.util import BoundedList
-from opentelemetry.trace import Span, SpanContext, Status, StatusCode, TraceFlags, get_current_span
+from opentelemetry.trace import Status, StatusCode
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
-    from opentelemetry.trace import SpanKind
+    from collections.abc import Callable
 
-_UNSET: Final = Status(StatusCode.UNSET)
-_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
-_SAMPLED_AT_RANDOM: Final = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import Event, Tracer
+    from opentelemetry.trace import Link, SpanContext, SpanKind
+
+# Values that the SDK takes as they are.
+CLEAN: Final = frozenset({str, int, float, bool})
+
+_new: Final = object.__new__
 
 
 class OwnSpanProcessor(SpanProcessor):
     """One that may be given an ended span itself in the place of a copy of it."""
 
 
+class Listeners:
+    """What all lean spans of a tracer share, as long as nothing changes.
+
+    Attributes:
+        processors: the SDK's tuple of them, which it replaces by another when one is added.
+        starts: called with each span, and with the context that it begins in.
+        ends: called with each span.
+        span_processor: the SDK's that calls them.
+        limits: the tracer's.
+        most: how many attributes a span may have; ``None`` for any number.
+        sampler: the tracer's.
+        info: the tracer's scope under its old name.
+        scope: the tracer's.
+        resource: the tracer's.
+    """
+
+    __slots__ = (
+        "ends",
+        "info",
+        "limits",
+        "most",
+        "processors",
+        "resource",
+        "sampler",
+        "scope",
+        "span_processor",
+        "starts",
+    )
+
+    def __init__(self, tracer: Tracer) -> None:
+        """Look at a tracer whose processors are all ours."""
+        self.span_processor: Any = tracer.span_processor
+        self.limits = tracer._span_limits
+        self.most = self.limits.max_span_attributes
+        self.sampler = tracer.sampler
+        self.info = tracer.instrumentation_info
+        self.scope = tracer._instrumentation_scope
+        self.resource = tracer.resource
+        self.processors: tuple[SpanProcessor, ...] = self.span_processor._span_processors
+        self.starts: list[Callable[[Any, Context], None]] = []
+        self.ends: list[Callable[[Any], None]] = []
+        for each in self.processors:
+            if type(each).on_start is not SpanProcessor.on_start:
+                self.starts.append(each.on_start)
+            if type(each).on_end is not SpanProcessor.on_end:
+                self.ends.append(each.on_end)
+
+
 class LeanSpan(_Span):
     """A sampled span that none but our own processors are told of."""
 
+    # What nearly no span has otherwise.
+    _end_time: int | None = None
+    _status = Status(StatusCode.UNSET)
+    _events: Any = ()
+    _links: Any = ()
+    _trace_config = None
+    _record_exception = True
+    _set_status_on_exception = True
+    _record_end_metrics = None
+
+    _context: SpanContext
+    _attributes: BoundedAttributes
+    _listeners: Listeners
+    _limits: Any = property(attrgetter("_listeners.limits"))
+    _sampler: Any = property(attrgetter("_listeners.sampler"))
+    _span_processor: Any = property(attrgetter("_listeners.span_processor"))
+    _instrumentation_info: Any = property(attrgetter("_listeners.info"))
+
+    def get_span_context(self) -> SpanContext:
+        """Return the span's ids and flags."""
+        return self._context
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Set an attribute."""
+        if type(value) in CLEAN and type(key) is str and key:
+            attributes = self._attributes
+            most, plain = attributes.maxlen, attributes._dict
+            with self._lock:
+                if (
+                    self._end_time is None
+                    and key not in plain
+                    and (most is None or len(plain) < most)
+                ):
+                    plain[key] = value
+                    return
+        super().set_attribute(key, value)
+
     def end(self, end_time: int | None = None) -> None:
         """End it, at ``end_time`` in nanoseconds since 1970; now by default."""
-        processors: Any = self._span_processor._span_processors  # type: ignore[attr-defined]
-        if self._end_time is not None or not _are_ours(processors):
-            # The program has added one meanwhile.
-            super().end(end_time)
-            return
+        listeners = self._listeners
+        if listeners.span_processor._span_processors is listeners.processors:
+            with self._lock:
+                if self._end_time is None:
+                    self._end_time = time_ns() if end_time is None else end_time
+                    self._attributes._immutable = True
+                    told = listeners.ends
+                else:
+                    told = None
+            if told is not None:
+                for tell in told:
+                    tell(self)
+                return
+        # The program has added a processor meanwhile, or ends it twice.
+        super().end(end_time)
+
+    def _add_event(self, event: Event) -> None:
+        self._make_room("_events", self._limits.max_events)
+        super()._add_event(event)
+
+    def _add_link(self, link: Link) -> None:
+        self._make_room("_links", self._limits.max_links)
+        super()._add_link(link)
+
+    def _make_room(self, name: str, most: int | None) -> None:
         with self._lock:
-            self._end_time = time.time_ns() if end_time is None else end_time
-            self._attributes._immutable = True  # type: ignore[union-attr]
-        for processor in processors:
-            processor.on_end(self)
+            if self._end_time is None and getattr(self, name) == ():
+                setattr(self, name, BoundedList(most))
 
 
-def start_span(
-    tracer: Any,
+def make_span(
     name: str,
-    parent: Context,
     kind: SpanKind,
+    context: SpanContext,
+    parent: SpanContext | None,
     attributes: dict[str, Any],
     start_time: int | None,
-) -> Span:
-    """Start a span, as ``tracer.start_span`` does.
+    listeners: Listeners,
+) -> LeanSpan:
+    """Make a span as the SDK's constructor and ``start()`` do, but tell nobody.
 
     Args:
-        tracer: of whatever provider.
         name: the span's.
-        parent: the context it begins in.
         kind: what it is in its trace.
-        attributes: the span's own from now on, if they are clean.
+        context: its ids.
+        parent: those of the span above.
+        attributes: the span's own from now on.
         start_time: nanoseconds since 1970; now by default.
+        listeners: what it has in common with others.
     """
-    above = get_current_span(parent).get_span_context()
-    if not _is_plain(tracer, attributes) or (above.is_valid and not above.trace_flags.sampled):
-        span: Span = tracer.start_span(name, parent, kind, attributes, start_time=start_time)
-        return span
-    ids = tracer.id_generator
-    if above.is_valid:
-        trace_id, state = above.trace_id, above.trace_state
-        at_random = above.trace_flags.random_trace_id
-        parent_context = above
-    else:
-        trace_id, state, parent_context = ids.generate_trace_id(), None, None
-        at_random = ids.is_trace_id_random()
-    context = SpanContext(
-        trace_id,
-        ids.generate_span_id(),
-        is_remote=False,
-        trace_flags=_SAMPLED_AT_RANDOM if at_random else _SAMPLED,
-        trace_state=state,
-    )
-    limits = tracer._span_limits
-    made = object.__new__(LeanSpan)
-    # What its constructor and start() would set, in their order.
-    made.__dict__ = {
-        "_name": name,
-        "_context": context,
-        "_kind": kind,
-        "_instrumentation_info": tracer.instrumentation_info,
-        "_instrumentation_scope": tracer._instrumentation_scope,
-        "_parent": parent_context,
-        "_start_time": time.time_ns() if start_time is None else start_time,
-        "_end_time": None,
-        "_attributes": _bounded(attributes, limits),
-        "_events": _empty(limits.max_events),
-        "_links": _empty(limits.max_links),
-        "_resource": tracer.resource,
-        "_status": _UNSET,
-        "_sampler": tracer.sampler,
-        "_trace_config": None,
-        "_record_exception": True,
-        "_set_status_on_exception": True,
-        "_span_processor": tracer.span_processor,
-        "_limits": limits,
-        "_lock": threading.Lock(),
-        "_record_end_metrics": None,
-    }
-    for processor in tracer.span_processor._span_processors:
-        processor.on_start(made, parent_context=parent)
+    bounded = _new(BoundedAttributes)
+    bounded._dict = attributes
+    bounded.maxlen = listeners.most
+    bounded.dropped = 0
+    bounded.max_value_len = None
+    bounded._lock = allocate_lock()
+    bounded._immutable = False
+    made = _new(LeanSpan)
+    made._name = name
+    made._context = context
+    made._kind = kind
+    made._parent = parent
+    made._start_time = time_ns() if start_time is None else start_time
+    made._attributes = bounded
+    made._resource = listeners.resource
+    made._instrumentation_scope = listeners.scope
+    made._lock = allocate_lock()
+    made._listeners = listeners
     return made
-
-
-def _is_plain(tracer: Any, attributes: dict[str, Any]) -> bool:
-    """Tell whether nothing would come of what is left out; asked each time, as it may change."""
-    if type(tracer) is not Tracer:
-        return False
-    limits, sampler = tracer._span_limits, tracer.sampler
-    if (
-        (sampler is not DEFAULT_ON and sampler is not ALWAYS_ON)
-        or type(tracer.span_processor) is not SynchronousMultiSpanProcessor
-        or type(tracer._tracer_metrics) is not NoOpTracerMetrics
-        or not tracer._is_enabled()
-        or not _are_ours(tracer.span_processor._span_processors)
-        or limits.max_span_attribute_length is not None
-        or (limits.max_span_attributes is not None and limits.max_span_attributes < len(attributes))
-    ):
-        return False
-    for value in attributes.values():
-        if type(value) is not str and type(value) is not int:
-            return False
-    return True
-
-
-def _are_ours(processors: tuple[SpanProcessor, ...]) -> bool:
-    # Without a generator, which takes twice as long.
-    for processor in processors:  # noqa: SIM110
-        if not isinstance(processor, OwnSpanProcessor):
-            return False
-    return True
-
-
-def _bounded(attributes: dict[str, Any], limits: Any) -> BoundedAttributes:
-    bounded = object.__new__(BoundedAttributes)
-    bounded.__dict__ = {
-        "_dict": attributes,
-        "maxlen": limits.max_span_attributes,
-        "dropped": 0,
-        "max_value_len": None,
-        "_lock": threading.Lock(),
-        "_immutable": False,
-    }
-    return bounded
-
-
-def _empty(most: int | None) -> Any:
-    empty = object.__new__(BoundedList)
-    empty.__dict__ = {"dropped": 0, "_dq": deque(maxlen=most), "_lock": threading.Lock()}
-    return empty

@@ -21,11 +21,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import flask
 from opentelemetry import trace
-from opentelemetry.context import get_current
 
-from otelbridge.frameworks.flask_hook import SPAN, FlaskHook
-from otelbridge.frameworks.flask_lines import RequestLines
-from otelbridge.frameworks.streams import InContext
+from otelbridge.frameworks.flask_hook import SPAN, FlaskHook, keep_current
+from otelbridge.frameworks.flask_lines import RequestLines, RequestState
 from otelbridge.frameworks.urls import redact_span
 
 if TYPE_CHECKING:
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
 _MARK: Final = "otelbridge"
+_STATE: Final = "otelbridge.lines"
 
 _lock = threading.Lock()
 
@@ -113,28 +112,23 @@ def _instrument_by_ours(
     marked: Any = app
     marked._original_wsgi_app = app.wsgi_app
     marked._is_instrumented_by_opentelemetry = True
-    hook = FlaskHook(app, tracer_provider, meter_provider)
+    hook = FlaskHook(app, tracer_provider, meter_provider, lines)
+    begin, answer, end = hook.begin, hook.answer, hook.end
+    as_it_is = app.ensure_sync
 
-    def before_request() -> None:
-        if hook.begin():
-            lines.begin(flask.request)
+    def ensure_sync(func: Callable[..., Any]) -> Callable[..., Any]:
+        # Flask asks for every function at every call, which takes longer than these do.
+        if func is begin or func is answer or func is end:
+            return func
+        return as_it_is(func)
 
-    def after_request(response: flask.Response) -> flask.Response:
-        return _answered(lines, response)
-
-    def teardown_request(error: BaseException | None) -> None:
-        try:
-            if error is not None:
-                lines.fail(error, passed_on=hook.fail())
-        finally:
-            hook.end(error)
-
-    marked._before_request, marked._teardown_request = before_request, teardown_request
+    marked.ensure_sync = ensure_sync
+    marked._before_request, marked._teardown_request = begin, end
     # Flask calls before_request functions in order, the other two kinds in reverse order: ours see
     # the request first, and the response that all others have finished with.
-    app.before_request_funcs.setdefault(None, []).insert(0, before_request)
-    app.after_request_funcs.setdefault(None, []).insert(0, after_request)
-    app.teardown_request_funcs.setdefault(None, []).insert(0, teardown_request)
+    app.before_request_funcs.setdefault(None, []).insert(0, begin)
+    app.after_request_funcs.setdefault(None, []).insert(0, answer)
+    app.teardown_request_funcs.setdefault(None, []).insert(0, end)
 
 
 def _instrument_by_upstream(
@@ -161,15 +155,21 @@ def _follow_upstream(app: flask.Flask, lines: RequestLines) -> None:
             return  # of an excluded URL
         if request.query_string:
             redact_span(trace.get_current_span())
-        lines.begin(request)
+        state = request.environ[_STATE] = RequestState()
+        lines.begin(state, request)
 
     def after_request(response: flask.Response) -> flask.Response:
-        return _answered(lines, response)
+        state: RequestState | None = flask.request.environ.get(_STATE)
+        if state is not None:
+            lines.answer(state, response.status, response.status_code)
+            keep_current(response)
+        return response
 
     def teardown_request(error: BaseException | None) -> None:
-        if error is not None and not lines.answered():
+        state: RequestState | None = flask.request.environ.get(_STATE)
+        if error is not None and state is not None and not state.answered:
             trace.get_current_span().set_attribute("http.response.status_code", 500)
-            lines.fail(error, passed_on=True)
+            lines.fail(state, error, passed_on=True)
 
     # Just after the span's start and just before its end.
     hooks = app.before_request_funcs.setdefault(None, [])
@@ -177,13 +177,6 @@ def _follow_upstream(app: flask.Flask, lines: RequestLines) -> None:
     app.after_request_funcs.setdefault(None, []).insert(0, after_request)
     ends = app.teardown_request_funcs.setdefault(None, [])
     ends.insert(_position(ends, getattr(app, "_teardown_request", None)), teardown_request)
-
-
-def _answered(lines: RequestLines, response: flask.Response) -> flask.Response:
-    traced = lines.answer(response.status, response.status_code)
-    if traced and response.is_streamed and not response.direct_passthrough:
-        response.response = InContext(iter(response.response), get_current())
-    return response
 
 
 def _move_to_front(hooks: dict[Any, list[Any]], hook: Any) -> None:

@@ -16,24 +16,28 @@ from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 import flask
-from flask.globals import request_ctx
+from flask.globals import _cv_request
 from opentelemetry import trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
-from opentelemetry.context import attach, detach, get_current
 from opentelemetry.instrumentation.propagators import get_global_response_propagator
 from opentelemetry.metrics import get_meter_provider
 from opentelemetry.propagate import extract, get_global_textmap
 from opentelemetry.propagators.composite import CompositePropagator
-from opentelemetry.propagators.textmap import Getter, Setter
+from opentelemetry.propagators.textmap import Getter, Setter, TextMapPropagator
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import (
     TraceContextTextMapPropagator as TraceContext,
 )
 from opentelemetry.util.http import parse_excluded_urls
+from werkzeug.routing import Rule
 
-from otelbridge.delivery.lean_span import LeanSpan, start_span
+from otelbridge.delivery.current_context import attach, detach, get_current, span_in, with_span
+from otelbridge.delivery.own_tracer import OwnTracer
+from otelbridge.frameworks.flask_lines import RequestState
 from otelbridge.frameworks.request_metrics import RequestMetrics
+from otelbridge.frameworks.streams import InContext
 from otelbridge.frameworks.wsgi_attributes import (
+    METHODS,
     OTHER_METHOD,
     RequestAttributes,
     is_server_error,
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
 
+    from otelbridge.frameworks.flask_lines import RequestLines
     from otelbridge.frameworks.request_tally import RequestTally
 
 _logger = logging.getLogger(__name__)
@@ -57,24 +62,23 @@ SCOPE: Final = ("opentelemetry.instrumentation.flask", "0.66b1")
 # Where that instrumentation keeps a request's span, for whoever looks for it there.
 SPAN: Final = "opentelemetry-flask.span_key"
 _REQUEST: Final = "otelbridge.request"
+# Where Flask's context of a request has it.
+_ATTRIBUTE: Final = "_otelbridge_request"
 
 
-class TracedRequest:
+class TracedRequest(RequestState):
     """What is known of one request while it is answered."""
 
-    __slots__ = (
-        "arrived",
-        "ended",
-        "excluded",
-        "inner",
-        "outer",
-        "owner",
-        "route",
-        "serves",
-        "span",
-        "status",
-        "timed",
-    )
+    # As nearly every request begins; what is not noted costs nothing.
+    ended = False
+    excluded: bool | None = None
+    timed = True
+    serves = False
+    span: Span | None = None
+    status: tuple[int, str] | None = None
+    route: str | None = None
+    inner: Token[Context]
+    outer: Token[Context] | None = None
 
     def __init__(self, arrived: int | None) -> None:
         """Begin.
@@ -83,23 +87,13 @@ class TracedRequest:
             arrived: nanoseconds since 1970.
         """
         self.arrived = arrived
-        self.ended = False
-        self.excluded: bool | None = None
-        self.timed = True
-        self.serves = False
-        self.span: Span | None = None
-        self.status: tuple[int, str] | None = None
-        self.route: str | None = None
-        self.owner = 0
-        self.inner: Token[Context] | None = None
-        self.outer: Token[Context] | None = None
 
 
 class FlaskHook:
-    """Makes the spans and the metrics of one app's requests.
+    """Makes the spans, the metrics and the lines of one app's requests.
 
-    Its :meth:`begin` and :meth:`end` are to be called by the app's first function before a request
-    and its last at a request's teardown.
+    Its :meth:`begin`, :meth:`answer` and :meth:`end` are to be called by the app as the first
+    function before a request, the last after it and the last at its teardown.
     """
 
     def __init__(
@@ -107,6 +101,7 @@ class FlaskHook:
         app: flask.Flask,
         tracer_provider: TracerProvider | None,
         meter_provider: MeterProvider | None,
+        lines: RequestLines,
     ) -> None:
         """Wrap an app's ``wsgi_app``.
 
@@ -114,79 +109,86 @@ class FlaskHook:
             app: before its first request.
             tracer_provider: the global one by default.
             meter_provider: the global one by default.
+            lines: writes the app's lines.
         """
+        self._lines = lines
         self._attributes = RequestAttributes()
         self._metrics = _metrics(meter_provider, self._attributes)
-        schema_url = self._attributes.conventions.schema_url
+        conventions = self._attributes.conventions
+        self._status_names = ["http.status_code"] if conventions.old else []
+        if conventions.new:
+            self._status_names.append("http.response.status_code")
+        schema_url = conventions.schema_url
         self._tracer = trace.get_tracer(*SCOPE, tracer_provider, schema_url)
         # To make a URL that may be excluded takes its time: only where something is.
         listed = os.environ.get(
             "OTEL_PYTHON_FLASK_EXCLUDED_URLS", os.environ.get("OTEL_PYTHON_EXCLUDED_URLS", "")
         )
         self._is_excluded = parse_excluded_urls(listed).url_disabled if listed else None
+        # A propagator that looks for two headers only.
+        self._propagator: TextMapPropagator | None = None
         self._app: Callable[[Any, Any], Any] = app.wsgi_app
         app.wsgi_app = self._answer  # type: ignore[method-assign]
 
-    def begin(self) -> bool:
-        """Start the current request's span.
-
-        Returns:
-            Whether there is one: an excluded URL has none.
-        """
-        context = request_ctx._get_current_object()  # type: ignore[attr-defined]
+    def begin(self) -> None:
+        """Start the current request's span, unless its URL is excluded."""
+        context = _cv_request.get()
         asked = context.request
         environ = asked.environ
         request: TracedRequest | None = environ.get(_REQUEST)
         if request is None or request.span is not None:
             # Somebody calls the app's functions without a server, as tests do.
             request = environ[_REQUEST] = TracedRequest(None)
-        if self._excludes(request, asked):
-            return False
+        if self._is_excluded is not None and self._excludes(request, asked):
+            return
         attributes = self._attributes.collect(environ)
-        rule = asked.url_rule
+        rule, method = asked.url_rule, environ.get("REQUEST_METHOD")
         if rule is not None:
             attributes["http.route"] = rule.rule
-        here = get_current()
-        request.serves = trace.get_current_span(here) is trace.INVALID_SPAN
-        if request.serves:
-            # On top of what is there: fields that a program has bound for all it does.
-            parent = _extract(environ, here)
-            if parent is not here:
-                request.outer = attach(parent)
+        if rule is not None and method in METHODS:
+            name = f"{method} {rule.rule}"
         else:
-            parent = here
-        span = start_span(
-            self._tracer,
-            self._name(environ, rule),
-            parent,
-            SpanKind.SERVER if request.serves else SpanKind.INTERNAL,
-            attributes,
-            request.arrived,
-        )
-        if span.is_recording():
-            if type(span) is not LeanSpan:
-                kept = getattr(span, "attributes", None)
-                if kept is None or len(kept) < len(attributes):
-                    span.set_attributes(attributes)  # a sampler may leave them out
-            if request.serves and self._attributes.request_headers is not None:
-                span.set_attributes(self._attributes.request_headers(environ))
+            name = self._name(environ, rule)
+        parent = get_current()
+        kind = SpanKind.INTERNAL
+        if span_in(parent) is None:
+            request.serves, kind = True, SpanKind.SERVER
+            if (
+                "HTTP_TRACEPARENT" in environ
+                or "HTTP_BAGGAGE" in environ
+                or get_global_textmap() is not self._propagator
+            ):
+                # On top of what is there: fields that a program has bound for all it does.
+                told = self._extract(environ, parent)
+                if told is not parent:
+                    parent = told
+                    request.outer = attach(parent)
+        tracer = self._tracer
+        span: Span | None = None
+        if type(tracer) is OwnTracer:
+            span = tracer.start_lean(name, parent, kind, attributes, request.arrived)
+        if span is None:
+            span = self._start(name, parent, kind, attributes, request.arrived)
+        if request.serves and self._attributes.request_headers is not None and span.is_recording():
+            span.set_attributes(self._attributes.request_headers(environ))
         request.span = environ[SPAN] = span
-        request.owner = id(context)
-        request.inner = attach(trace.set_span_in_context(span, parent))
-        return True
+        # A copy of the context, which is made for another thread and torn down too, has it not.
+        setattr(context, _ATTRIBUTE, request)
+        request.inner = attach(with_span(parent, span))
+        if self._lines.written:
+            self._lines.begin(request, asked)
 
-    def fail(self) -> bool:
-        """Note that an exception has ended the current request.
-
-        Returns:
-            Whether the server will answer 500, because Flask has not answered but passed it on.
-        """
-        request = self._current()
-        if request is None or request.span is None or request.status is not None:
-            return False
-        if request.span.is_recording():
-            self._set_status(request.span, 500)
-        return True
+    def answer(self, response: flask.Response) -> flask.Response:
+        """Write of the answer, and have what is streamed of it made in the request's trace."""
+        request = getattr(_cv_request.get(), _ATTRIBUTE, None)
+        if request is not None:
+            if self._lines.written:
+                self._lines.answer(request, response.status, response.status_code)
+            else:
+                request.answered = True
+            if response.is_streamed:
+                keep_current(response)
+        return response
 
     def end(self, error: BaseException | None) -> None:
         """End the span of the request that is torn down, if it is still open.
@@ -194,8 +196,19 @@ class FlaskHook:
         Args:
             error: what ended the request and was not handled.
         """
-        request = self._current()
-        if request is not None:
+        request = getattr(_cv_request.get(), _ATTRIBUTE, None)
+        if request is None:
+            return
+        if error is None:
+            self._end(request, None)
+            return
+        try:
+            # Flask has not answered but passed it on; the server will answer 500.
+            passed_on = request.status is None
+            if passed_on and request.span.is_recording():
+                self._set_status(request.span, 500)
+            self._lines.fail(request, error, passed_on=passed_on)
+        finally:
             self._end(request, error)
 
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -203,40 +216,44 @@ class FlaskHook:
         above = environ.get(_REQUEST)
         request = environ[_REQUEST] = TracedRequest(time_ns())
         started = perf_counter()
-        counted: Any = self._metrics.begin(environ)
+        metrics: Any = self._metrics
+        counted = metrics.begin(environ)
 
         def respond(status: str, headers: Any, *args: Any, **kwargs: Any) -> Any:
             self._respond(request, status, headers)
             return start_response(status, headers, *args, **kwargs)
 
+        timed = False
         try:
             answer = self._app(environ, respond)
+            timed = request.timed
+            return answer
         except BaseException as error:
             # Open still where a function at the request's teardown has failed.
             self._end(request, error)
             raise
-        else:
-            if request.timed:
-                self._metrics.record(
-                    counted, perf_counter() - started, request.status, request.route, request.span
-                )
-            return answer
         finally:
-            self._metrics.end(counted)
+            if timed:
+                seconds = perf_counter() - started
+                metrics.record(counted, seconds, request.status, request.route, request.span)
+            else:
+                metrics.end(counted)
             if above is not None:
                 environ[_REQUEST] = above
 
     def _respond(self, request: TracedRequest, status: str, headers: Any) -> None:
-        if not flask.has_request_context():
+        context = _cv_request.get(None)
+        if context is None:
             request.timed = False  # somebody else's answer, between the server and the app
             return
-        asked = request_ctx._get_current_object().request  # type: ignore[attr-defined]
-        if self._excludes(request, asked):
+        asked = context.request
+        if self._is_excluded is not None and self._excludes(request, asked):
             request.timed = False
             return
         request.timed = True
         rule = asked.url_rule
-        request.route = None if rule is None else str(rule)
+        if rule is not None:
+            request.route = rule.rule if type(rule) is Rule else str(rule)
         propagator = get_global_response_propagator()  # type: ignore[no-untyped-call]
         if propagator is not None:
             propagator.inject(headers, setter=_append)
@@ -256,42 +273,52 @@ class FlaskHook:
         if request.serves and self._attributes.response_headers is not None:
             span.set_attributes(self._attributes.response_headers(headers))
 
-    def _set_status(self, span: Span, code: int) -> None:
-        if self._attributes.conventions.old:
-            span.set_attribute("http.status_code", code)
-        if self._attributes.conventions.new:
-            span.set_attribute("http.response.status_code", code)
+    def _extract(self, environ: dict[str, Any], here: Context) -> Context:
+        """Add to a context what a request's headers tell; it is the same if they tell nothing."""
+        propagator = get_global_textmap()
+        if type(propagator) is CompositePropagator:
+            kinds = set(map(type, propagator._propagators))
+            if kinds <= {TraceContext, W3CBaggagePropagator}:
+                self._propagator = propagator  # which looks for nothing else
+        return extract(environ, here, _headers)
 
-    def _current(self) -> TracedRequest | None:
-        context = request_ctx._get_current_object()  # type: ignore[attr-defined]
-        request: TracedRequest | None = context.request.environ.get(_REQUEST)
-        # A copy of the request, made for another thread, is torn down too.
-        return request if request is not None and request.owner == id(context) else None
+    def _start(
+        self,
+        name: str,
+        parent: Context,
+        kind: SpanKind,
+        attributes: dict[str, Any],
+        start_time: int | None,
+    ) -> Span:
+        """Start a span by whatever tracer there is."""
+        span = self._tracer.start_span(name, parent, kind, attributes, start_time=start_time)
+        if span.is_recording():
+            kept = getattr(span, "attributes", None)
+            if kept is None or len(kept) < len(attributes):
+                span.set_attributes(attributes)  # a sampler may leave them out
+        return span
+
+    def _set_status(self, span: Span, code: int) -> None:
+        for name in self._status_names:
+            span.set_attribute(name, code)
 
     def _end(self, request: TracedRequest, error: BaseException | None) -> None:
         span = request.span
         if span is None or request.ended:
             return
         request.ended = True
-        if request.inner is not None:
-            detach(request.inner)
+        detach(request.inner)
         try:
-            if isinstance(error, Exception) and span.is_recording():
-                span.record_exception(error)
-                span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
-        except Exception:
-            # The error's own text may be what fails.
-            _logger.debug("an exception could not be recorded", exc_info=True)
+            if error is not None:
+                _note_error(span, error)
         finally:
             span.end()
             if request.outer is not None:
                 detach(request.outer)
 
     def _excludes(self, request: TracedRequest, asked: flask.Request) -> bool:
-        if self._is_excluded is None:
-            return False
         if request.excluded is None:
-            request.excluded = self._is_excluded(asked.url)
+            request.excluded = bool(self._is_excluded and self._is_excluded(asked.url))
         return request.excluded
 
     def _name(self, environ: dict[str, Any], rule: Any) -> str:
@@ -304,6 +331,22 @@ class FlaskHook:
         return f"{method} {path}" if method and path else method
 
 
+def keep_current(response: flask.Response) -> None:
+    """Have a streamed response's parts made in the context that is current now."""
+    if response.is_streamed and not response.direct_passthrough:
+        response.response = InContext(iter(response.response), get_current())
+
+
+def _note_error(span: Span, error: BaseException) -> None:
+    try:
+        if isinstance(error, Exception) and span.is_recording():
+            span.record_exception(error)
+            span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+    except Exception:
+        # The error's own text may be what fails.
+        _logger.debug("an exception could not be recorded", exc_info=True)
+
+
 def _metrics(
     provider: MeterProvider | None, attributes: RequestAttributes
 ) -> RequestMetrics | RequestTally:
@@ -313,19 +356,6 @@ def _metrics(
         if tally is not None:
             return tally
     return RequestMetrics(provider, SCOPE, attributes)
-
-
-def _extract(environ: dict[str, Any], here: Context) -> Context:
-    """Add to a context what a request's headers tell; the context itself if they tell nothing."""
-    if "HTTP_TRACEPARENT" not in environ and "HTTP_BAGGAGE" not in environ:
-        propagator = get_global_textmap()
-        if type(propagator) is CompositePropagator:
-            for each in propagator._propagators:
-                if type(each) is not TraceContext and type(each) is not W3CBaggagePropagator:
-                    break
-            else:
-                return here  # these two look for nothing else
-    return extract(environ, here, _headers)
 
 
 class _Headers(Getter[dict[str, Any]]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any, Final
@@ -12,20 +12,15 @@ import flask
 
 from otelbridge.frameworks.request_address import request_address
 
-_STATE: Final = "otelbridge.lines"
 _INTERNAL_ERROR: Final = f"500 {HTTPStatus.INTERNAL_SERVER_ERROR.phrase.upper()}"
 
 
 class RequestState:
     """What is known of one request between its two lines."""
 
-    __slots__ = ("answered", "fields", "started")
-
-    def __init__(self) -> None:
-        """Start the clock."""
-        self.started = perf_counter()
-        self.answered = False
-        self.fields: dict[str, Any] = {}
+    answered = False
+    fields: Mapping[str, Any] = {}
+    started = 0.0
 
 
 class RequestLines:
@@ -46,53 +41,41 @@ class RequestLines:
                 without logging it, as it does in debug mode, and the lines where that logger has
                 been silenced by ``dictConfig``, as every logger is that it was not told of.
         """
-        self._app, self._written, self._report = app, written, report
+        self.written = written
+        self._app, self._report = app, report
 
-    def begin(self, request: flask.Request) -> None:
+    def begin(self, state: RequestState, request: flask.Request) -> None:
         """Write what is asked for."""
-        state = request.environ[_STATE] = RequestState()
-        if self._written:
+        if self.written:
+            state.started = perf_counter()
             state.fields = fields = _asked(request)
             self._write("Request %s %s", (request.method, fields["url.full"]), fields)
 
-    def answered(self) -> bool:
-        """Tell whether no line is left to be written for the current request."""
-        state: RequestState | None = flask.request.environ.get(_STATE)
-        return state is None or state.answered
-
-    def answer(self, status: str, status_code: int) -> bool:
-        """Write what is answered.
-
-        Returns:
-            Whether the request is one of ours.
-        """
-        state: RequestState | None = flask.request.environ.get(_STATE)
-        if state is None:
-            return False
+    def answer(self, state: RequestState, status: str, status_code: int) -> None:
+        """Write what is answered, if nothing has been written of that."""
         if not state.answered:
             state.answered = True
-            if self._written:
+            if self.written:
                 fields = {
                     **state.fields,
                     "http.response.status_code": status_code,
                     "http.server.request.duration": round(perf_counter() - state.started, 6),
                 }
                 self._write("Response %s", (status,), fields)
-        return True
 
-    def fail(self, error: BaseException, *, passed_on: bool) -> None:
+    def fail(self, state: RequestState, error: BaseException, *, passed_on: bool) -> None:
         """Write that the server answers 500, where no other answer has come by.
 
         Args:
-            error: what ended the request.
+            state: the request's.
+            error: what ended it.
             passed_on: whether Flask has passed it on to the server.
         """
-        state: RequestState | None = flask.request.environ.get(_STATE)
-        if state is None or state.answered:
+        if state.answered:
             return
         if passed_on and self._report and not isinstance(error, SystemExit | KeyboardInterrupt):
             self._report(_exception_record(self._app, error))
-        self.answer(_INTERNAL_ERROR, 500)
+        self.answer(state, _INTERNAL_ERROR, 500)
 
     def _write(self, message: str, values: tuple[str, ...], fields: dict[str, Any]) -> None:
         logger = self._app.logger

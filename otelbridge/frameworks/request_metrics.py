@@ -121,7 +121,7 @@ class RequestMetrics:
         return InFlight(self, active, stable, before_stable)
 
     def end(self, request: InFlight) -> None:
-        """Count a request that is done with, whatever came of it."""
+        """Count a request that is done with, and whose answer is not timed."""
         self._active.add(-1, request.active)
 
     def record(
@@ -132,7 +132,7 @@ class RequestMetrics:
         route: str | None,
         span: Span | None,
     ) -> None:
-        """Record how long an answer took.
+        """Count a request that is done with, and record how long its answer took.
 
         Args:
             request: what :meth:`begin` returned.
@@ -159,6 +159,7 @@ class RequestMetrics:
             if route is not None:
                 attributes["http.route"] = route
             self._seconds.record(max(seconds, 0), attributes, context=context)
+        self.end(request)
 
 
 def _known(attributes: dict[str, Any]) -> dict[str, Any]:

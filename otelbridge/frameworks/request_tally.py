@@ -1,8 +1,8 @@
 """The metrics of HTTP servers, counted by ourselves.
 
 An SDK's instrument sorts, checks and hashes the attributes of every measurement; here a request's
-few texts are the key as they are, which takes a tenth of the time. What is read is the same, point
-for point.
+few texts are the key as they are, which takes a tenth of the time, and one lock is taken. What is
+read is the same, point for point.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from otelbridge.delivery.lean_span import LeanSpan
 from otelbridge.frameworks.request_metrics import (
     ACTIVE_REQUESTS,
     BUCKETS,
@@ -31,17 +32,14 @@ from otelbridge.frameworks.request_metrics import (
     InFlight,
     RequestMetrics,
 )
-from otelbridge.frameworks.wsgi_attributes import is_server_error, protocol_version
+from otelbridge.frameworks.wsgi_attributes import is_server_error, version_of
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from otelbridge.frameworks.wsgi_attributes import RequestAttributes
 
-# Method and scheme; and with them the protocol's version.
-_Active: TypeAlias = tuple[str, str]
-_Counted: TypeAlias = tuple[_Active, str]
-_Answered: TypeAlias = tuple[_Counted, "tuple[int, str] | None", "str | None"]
+_Answered: TypeAlias = tuple["tuple[int, str] | None", "str | None"]
 
 
 class _Series:
@@ -57,6 +55,20 @@ class _Series:
         self.largest = float("-inf")
         # The last of each bucket since they were read: seconds, when, and its span.
         self.exemplars: dict[int, tuple[float, int, Span]] = {}
+
+
+class _Kind:
+    """The requests of one method, scheme and protocol's version."""
+
+    __slots__ = ("going", "method", "owner", "scheme", "series", "started", "version")
+
+    def __init__(self, method: str, scheme: str, version: str, owner: threading.Lock) -> None:
+        self.method, self.scheme, self.version = method, scheme, version
+        self.owner = owner
+        # One for each that is being answered: a list grows and shrinks without a lock.
+        self.going: list[None] = []
+        self.started = time_ns()
+        self.series: dict[_Answered, _Series] = {}
 
 
 class RequestTally:
@@ -78,47 +90,40 @@ class RequestTally:
     def start_afresh(self) -> None:
         """Forget everything: this process has just been forked."""
         self._lock = threading.Lock()
-        self._active: dict[_Active, int] = {}
-        self._started: dict[_Active, int] = {}
-        self._series: dict[_Answered, _Series] = {}
+        self._kinds: dict[tuple[str, str, str], _Kind] = {}
+        # The same by what a server says, where that is what is counted.
+        self._said: dict[tuple[str, str, str], _Kind] = {}
 
     def retire(self, instruments: RequestMetrics) -> None:
         """Leave all requests from now on to instruments, for somebody else reads them too."""
         self._instruments = instruments
 
-    def begin(self, environ: dict[str, Any]) -> _Counted | InFlight:
+    def begin(self, environ: dict[str, Any]) -> _Kind | InFlight:
         """Count a request that has come in."""
         if self._instruments is not None:
             return self._instruments.begin(environ)
-        method = self._method(environ.get("REQUEST_METHOD", ""))
-        active = (method, environ.get("wsgi.url_scheme", ""))
-        with self._lock:
-            if active in self._active:
-                self._active[active] += 1
-            else:
-                self._active[active] = 1
-                self._started[active] = time_ns()
-        return active, protocol_version(environ)
+        get = environ.get
+        said = (get("REQUEST_METHOD", ""), get("wsgi.url_scheme", ""), get("SERVER_PROTOCOL", ""))
+        kind = self._said.get(said) or self._kind(said)
+        kind.going.append(None)
+        return kind
 
-    def end(self, request: _Counted | InFlight) -> None:
-        """Count a request that is done with, whatever came of it."""
+    def end(self, request: _Kind | InFlight) -> None:
+        """Count a request that is done with, and whose answer is not timed."""
         if isinstance(request, InFlight):
             request.metrics.end(request)
-            return
-        with self._lock:
-            # One that was there before this process was forked is not counted here.
-            if self._active.get(request[0], 0) > 0:
-                self._active[request[0]] -= 1
+        else:
+            request.going.pop()  # of one before a fork, nobody reads it any more
 
     def record(
         self,
-        request: _Counted | InFlight,
+        request: _Kind | InFlight,
         seconds: float,
         status: tuple[int, str] | None,
         route: str | None,
         span: Span | None,
     ) -> None:
-        """Record how long an answer took.
+        """Count a request that is done with, and record how long its answer took.
 
         Args:
             request: what :meth:`begin` returned.
@@ -130,14 +135,21 @@ class RequestTally:
         if isinstance(request, InFlight):
             request.metrics.record(request, seconds, status, route, span)
             return
-        seconds = max(seconds, 0.0)
-        key = (request, status, route)
+        if seconds < 0.0:
+            seconds = 0.0
         bucket = bisect_left(BUCKETS, seconds)
-        exemplified = span is not None and span.get_span_context().trace_flags.sampled
+        exemplified = span is not None and (
+            type(span) is LeanSpan or span.get_span_context().trace_flags.sampled
+        )
+        key = (status, route)
+        request.going.pop()
         with self._lock:
-            series = self._series.get(key)
+            if request.owner is not self._lock:
+                # This process has been forked meanwhile.
+                request = self._kind_of(request.method, request.scheme, request.version)
+            series = request.series.get(key)
             if series is None:
-                series = self._series[key] = _Series()
+                series = request.series[key] = _Series()
             series.buckets[bucket] += 1
             series.total += seconds
             if seconds < series.least:
@@ -147,15 +159,35 @@ class RequestTally:
             if exemplified:
                 series.exemplars[bucket] = (seconds, time_ns(), span)  # type: ignore[assignment]
 
+    def _kind(self, said: tuple[str, str, str]) -> _Kind:
+        method, scheme, protocol = said
+        known, version = self._method(method), version_of(protocol)
+        with self._lock:
+            kind = self._kind_of(known, scheme, version)
+            # Clients write methods of their own, which are not to fill the memory.
+            if known == method and f"HTTP/{version}" == protocol:
+                self._said[said] = kind
+        return kind
+
+    def _kind_of(self, method: str, scheme: str, version: str) -> _Kind:
+        """Return the kind of a request, with the lock held."""
+        key = (method, scheme, version)
+        kind = self._kinds.get(key)
+        if kind is None:
+            kind = self._kinds[key] = _Kind(method, scheme, version, self._lock)
+        return kind
+
     def read(self) -> ScopeMetrics | None:
         """Return what has been counted since the beginning; ``None`` if nothing has."""
         now = time_ns()
         with self._lock:
-            active = [
-                NumberDataPoint(_active_attributes(key), self._started[key], now, count)
-                for key, count in self._active.items()
+            kinds = list(self._kinds.values())
+            active = _active_points(kinds, now)
+            durations = [
+                _point(kind, answered, series, now)
+                for kind in kinds
+                for answered, series in kind.series.items()
             ]
-            durations = [_point(key, series, now) for key, series in self._series.items()]
         cumulative = AggregationTemporality.CUMULATIVE
         metrics = []
         if active:
@@ -172,17 +204,28 @@ def _metric(described: tuple[str, str, str], data: Sum | Histogram) -> Metric:
     return Metric(name, description, unit, data)
 
 
-def _active_attributes(active: _Active) -> dict[str, Any]:
-    method, scheme = active
+def _active_points(kinds: list[_Kind], now: int) -> list[NumberDataPoint]:
+    """Add up those of all versions."""
+    counts: dict[tuple[str, str], tuple[int, int]] = {}
+    for kind in kinds:
+        started, count = counts.get((kind.method, kind.scheme), (kind.started, 0))
+        counts[kind.method, kind.scheme] = min(started, kind.started), count + len(kind.going)
+    return [
+        NumberDataPoint(_active_attributes(*key), started, now, count)
+        for key, (started, count) in counts.items()
+    ]
+
+
+def _active_attributes(method: str, scheme: str) -> dict[str, Any]:
     known = {"http.request.method": method, "url.scheme": scheme}
     return {name: value for name, value in known.items() if value}
 
 
-def _point(key: _Answered, series: _Series, now: int) -> HistogramDataPoint:
-    (active, version), status, route = key
-    attributes = _active_attributes(active)
-    if version:
-        attributes["network.protocol.version"] = version
+def _point(kind: _Kind, answered: _Answered, series: _Series, now: int) -> HistogramDataPoint:
+    status, route = answered
+    attributes = _active_attributes(kind.method, kind.scheme)
+    if kind.version:
+        attributes["network.protocol.version"] = kind.version
     if status is not None:
         if status[0] >= 0:
             attributes["http.response.status_code"] = status[0]

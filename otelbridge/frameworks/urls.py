@@ -26,8 +26,10 @@ def redact_query(query: str) -> str:
     if "=" not in query:
         return query
     # Looked at before they are written anew: hardly ever is one of them secret.
-    parameters = query.replace(";", "&").split("&")
-    if not any(is_secret(each.lstrip("=").partition("=")[0]) for each in parameters):
+    for each in query.replace(";", "&").split("&"):
+        if is_secret(each.lstrip("=").partition("=")[0]):
+            break
+    else:
         return query
     return _PARAMETER.sub(
         lambda found: f"{found[1]}={MASK}" if found[2] and is_secret(found[1]) else found[0],

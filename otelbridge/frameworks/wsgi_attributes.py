@@ -20,11 +20,12 @@ from opentelemetry.util import http
 from otelbridge.frameworks.urls import redact_query, redact_url
 
 OTHER_METHOD: Final = "_OTHER"
-_METHODS: Final = frozenset(
+METHODS: Final = frozenset(
     {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"}
 )
 # Longer ones are not worth their place in a cache that clients fill.
 _CACHED_CHARS: Final = 256
+_KINDS: Final = 256
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class RequestAttributes:
 
     Attributes:
         conventions: whose names are written.
+        collect: makes attributes of a request's WSGI environ as the app gets it.
         request_headers: makes attributes of a request's WSGI environ; ``None`` if none are asked
             for by ``OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST``.
         response_headers: the same for a response's list of headers.
@@ -69,6 +71,12 @@ class RequestAttributes:
         self._any_method = bool(
             os.environ.get(http.OTEL_PYTHON_INSTRUMENTATION_HTTP_CAPTURE_ALL_METHODS)
         )
+        if not self.conventions.old:
+            self.collect = self._stable
+        else:
+            self.collect = self._both if self.conventions.new else self._before_stable
+        # What many requests have in common is worked out once, for so many kinds of them.
+        self._known = lru_cache(maxsize=_KINDS)(self._constant)
         self.request_headers: Callable[[dict[str, Any]], dict[str, list[str]]] | None = None
         self.response_headers: Callable[[Iterable[tuple[str, str]]], dict[str, list[str]]] | None
         self.response_headers = None
@@ -85,50 +93,50 @@ class RequestAttributes:
 
     def method(self, given: str) -> str:
         """Return a method as conventions write it: a known one, or ``_OTHER``."""
-        if given in _METHODS:
+        if given in METHODS:
             return given
         upper = given.upper()
-        return upper.strip() if upper in _METHODS or self._any_method else OTHER_METHOD
-
-    def collect(self, environ: dict[str, Any]) -> dict[str, Any]:
-        """Return a request's attributes.
-
-        Args:
-            environ: the WSGI environ as the app gets it.
-        """
-        if not self.conventions.old:
-            return self._stable(environ)
-        if not self.conventions.new:
-            return self._before_stable(environ)
-        return {**self._before_stable(environ), **self._stable(environ)}
+        return upper.strip() if upper in METHODS or self._any_method else OTHER_METHOD
 
     def _stable(self, environ: dict[str, Any]) -> dict[str, Any]:
         get = environ.get
-        attributes: dict[str, Any] = {}
         given: str = get("REQUEST_METHOD", "")
-        method = self.method(given)
-        if given != method and given.strip() != method:
-            _put(attributes, "http.request.method_original", given.strip())
-        if method:
-            attributes["http.request.method"] = method
-        if value := get("wsgi.url_scheme"):
-            attributes["url.scheme"] = value
+        # Clients write methods of their own, which are not to fill the cache.
+        known = self._known if given in METHODS else self._constant
+        attributes = known(
+            given, get("wsgi.url_scheme"), get("SERVER_PORT"), get("SERVER_PROTOCOL", "")
+        ).copy()
         if value := get("HTTP_HOST"):
             attributes["server.address"] = value
-        if value := port_number(get("SERVER_PORT")):
-            attributes["server.port"] = value
-        if _target(environ):
+        target = get("RAW_URI")
+        if target or (target is None and get("REQUEST_URI")):
             if value := get("PATH_INFO"):
                 attributes["url.path"] = value
             if value := get("QUERY_STRING"):
                 attributes["url.query"] = redact_query(value)
         if value := get("REMOTE_HOST") or get("REMOTE_ADDR"):
             attributes["client.address"] = value
-        if value := port_number(get("REMOTE_PORT")):
-            attributes["client.port"] = value
-        _put_user_agent(attributes, "user_agent.original", get("HTTP_USER_AGENT"))
-        if value := protocol_version(environ):
-            attributes["network.protocol.version"] = value
+        if (value := get("REMOTE_PORT")) and (port := port_number(value)):
+            attributes["client.port"] = port
+        if value := get("HTTP_USER_AGENT"):
+            _put_user_agent(attributes, "user_agent.original", value)
+        return attributes
+
+    def _both(self, environ: dict[str, Any]) -> dict[str, Any]:
+        return {**self._before_stable(environ), **self._stable(environ)}
+
+    def _constant(self, given: str, scheme: Any, port: Any, protocol: str) -> dict[str, Any]:
+        """Return the attributes that requests of one method to one server have in common."""
+        attributes: dict[str, Any] = {}
+        method = self.method(given)
+        if given != method and given.strip() != method:
+            _put(attributes, "http.request.method_original", given.strip())
+        _put(attributes, "http.request.method", method)
+        _put(attributes, "url.scheme", scheme)
+        _put(attributes, "server.port", port_number(port))
+        _put(
+            attributes, "network.protocol.version", protocol_version({"SERVER_PROTOCOL": protocol})
+        )
         return attributes
 
     def _before_stable(self, environ: dict[str, Any]) -> dict[str, Any]:
@@ -157,7 +165,11 @@ class RequestAttributes:
 
 def protocol_version(environ: dict[str, Any]) -> str:
     """Return HTTP's version, such as ``1.1``; what the server says where it is none of HTTP."""
-    protocol: str = environ.get("SERVER_PROTOCOL", "")
+    return version_of(environ.get("SERVER_PROTOCOL", ""))
+
+
+def version_of(protocol: str) -> str:
+    """Return the version in a protocol's name such as ``HTTP/1.1``; the name if it is no HTTP."""
     return protocol[5:] if protocol[:5].upper() == "HTTP/" else protocol
 
 
@@ -199,6 +211,8 @@ def _target(environ: dict[str, Any]) -> str | None:
 
 
 def _put_user_agent(attributes: dict[str, Any], name: str, given: Any) -> None:
+    if not given:
+        return
     agent = given if type(given) is str else http.normalize_user_agent(given)
     if not agent:
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -23,7 +25,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from otelbridge.delivery.lean_span import LeanSpan, start_span
+from otelbridge.delivery.lean_span import LeanSpan
+from otelbridge.delivery.own_tracer import OwnTracerProvider
 from otelbridge.delivery.processors import DeliveredSpanProcessor
 from otelbridge.delivery.redacted import redact_records
 from otelbridge.sinks.otlp_request import RequestEncoder
@@ -72,9 +75,9 @@ class Listener(SpanProcessor):
         self.seen.append(("end", type(span).__name__, dict(span.attributes)))
 
 
-def make_tracer(*processors: Any, **given: Any) -> tuple[Any, Kept]:
+def make_tracer(*processors: Any, lean: bool = True, **given: Any) -> tuple[Any, Kept]:
     kept: Any = Kept()
-    provider = TracerProvider(
+    provider = (OwnTracerProvider if lean else TracerProvider)(
         resource=Resource({"service.name": "shop"}),
         shutdown_on_exit=False,
         **{"id_generator": Counted(), **given},
@@ -89,10 +92,8 @@ def below(**given: Any) -> Context:
     return set_span_in_context(NonRecordingSpan(SpanContext(7, 8, **fields)), Context())
 
 
-def started(tracer: Any, lean: bool, parent: Context, attributes: Any = None) -> Any:
+def started(tracer: Any, parent: Context, attributes: Any = None) -> Any:
     attributes = dict(ATTRIBUTES) if attributes is None else attributes
-    if lean:
-        return start_span(tracer, "GET /", parent, SpanKind.SERVER, attributes, 5)
     return tracer.start_span("GET /", parent, SpanKind.SERVER, attributes, start_time=5)
 
 
@@ -144,8 +145,8 @@ PARENTS = [
 def test_what_is_sent_is_the_same(parent, use):
     sent = []
     for lean in (True, False):
-        tracer, kept = make_tracer()
-        span = started(tracer, lean, parent)
+        tracer, kept = make_tracer(lean=lean)
+        span = started(tracer, parent)
         assert isinstance(span, LeanSpan) is lean
         assert span.is_recording()
         use(span)
@@ -160,18 +161,34 @@ def test_what_is_sent_is_the_same(parent, use):
 
 
 def test_everything_stands_on_it_that_stands_on_the_sdks():
-    spans = [started(make_tracer()[0], lean, Context()) for lean in (True, False)]
+    mine, sdks = [started(make_tracer(lean=lean)[0], Context()) for lean in (True, False)]
 
-    assert set(vars(spans[0])) == set(vars(spans[1]))
-    assert set(vars(spans[0]._attributes)) == set(vars(spans[1]._attributes))
-    assert set(vars(spans[0]._events)) == set(vars(spans[1]._events))
-    assert vars(spans[0]._attributes)["_dict"] == vars(spans[1]._attributes)["_dict"]
-    assert spans[0].to_json() == spans[1].to_json()
+    for name, value in vars(sdks).items():
+        kind = type(value)
+        if name in {"_events", "_links"}:
+            assert list(getattr(mine, name)) == list(value) == []
+        elif name == "_status":
+            assert mine._status.status_code is value.status_code is StatusCode.UNSET
+        elif name == "_record_end_metrics":
+            assert not mine._record_end_metrics
+        elif name not in {"_lock", "_attributes", "_span_processor", "_limits"}:
+            assert getattr(mine, name) == value, name
+        else:
+            assert type(getattr(mine, name)) is kind, name
+    assert vars(mine._attributes).keys() == vars(sdks._attributes).keys()
+    assert vars(mine._attributes)["_dict"] == vars(sdks._attributes)["_dict"]
+    assert mine.to_json() == sdks.to_json()
+    copied = copy.copy(mine)
+    assert copied.to_json() == sdks.to_json()
+    with pytest.raises(TypeError):
+        pickle.dumps(sdks)
+    with pytest.raises(TypeError):
+        pickle.dumps(mine)
 
 
 def test_an_event_in_one_is_in_no_other():
     tracer, _ = make_tracer()
-    first, second = (started(tracer, True, Context()) for _ in range(2))
+    first, second = (started(tracer, Context()) for _ in range(2))
     first.add_event("paid")
 
     assert [len(first.events), len(second.events)] == [1, 0]
@@ -179,7 +196,7 @@ def test_an_event_in_one_is_in_no_other():
 
 def test_as_a_context_manager_it_records_what_leaves_it():
     tracer, kept = make_tracer()
-    with pytest.raises(ValueError, match="no"), started(tracer, True, Context()):
+    with pytest.raises(ValueError, match="no"), started(tracer, Context()):
         raise ValueError("no")
 
     assert kept.records[0].status.status_code is StatusCode.ERROR
@@ -197,7 +214,7 @@ def test_as_a_context_manager_it_records_what_leaves_it():
 )
 def test_whatever_else_is_asked_for_is_done_by_the_sdk(given, recorded):
     tracer, kept = make_tracer(**given)
-    span = started(tracer, True, Context())
+    span = started(tracer, Context())
     span.end()
 
     assert not isinstance(span, LeanSpan)
@@ -207,7 +224,7 @@ def test_whatever_else_is_asked_for_is_done_by_the_sdk(given, recorded):
 
 def test_a_sampler_that_takes_all_is_one_that_nobody_asks():
     tracer, kept = make_tracer(sampler=ALWAYS_ON)
-    span = started(tracer, True, Context())
+    span = started(tracer, Context())
     span.end()
 
     assert isinstance(span, LeanSpan)
@@ -216,7 +233,7 @@ def test_a_sampler_that_takes_all_is_one_that_nobody_asks():
 
 def test_what_is_not_sampled_above_is_not_sampled_here():
     tracer, kept = make_tracer()
-    span = started(tracer, True, below(trace_flags=TraceFlags(0)))
+    span = started(tracer, below(trace_flags=TraceFlags(0)))
     span.end()
 
     assert not span.is_recording()
@@ -226,7 +243,7 @@ def test_what_is_not_sampled_above_is_not_sampled_here():
 def test_values_that_must_be_cleaned_are_left_to_the_sdk():
     tracer, kept = make_tracer()
     items = ["a"]
-    span = started(tracer, True, Context(), {"items": items})
+    span = started(tracer, Context(), {"items": items})
     items.append("b")
     span.end()
 
@@ -237,8 +254,8 @@ def test_a_processor_of_the_programs_sees_what_it_always_saw():
     seen = []
     for lean in (True, False):
         listener = Listener()
-        tracer, _ = make_tracer(listener)
-        started(tracer, lean, Context()).end(9)
+        tracer, _ = make_tracer(listener, lean=lean)
+        started(tracer, Context()).end(9)
         seen.append(listener.seen)
 
     assert seen[0] == seen[1]
@@ -247,7 +264,7 @@ def test_a_processor_of_the_programs_sees_what_it_always_saw():
 def test_a_processor_that_is_added_meanwhile_is_told_of_the_end():
     tracer, kept = make_tracer()
     listener = Listener()
-    span = started(tracer, True, Context())
+    span = started(tracer, Context())
     tracer.span_processor.add_span_processor(listener)
     span.end(9)
 
@@ -257,7 +274,7 @@ def test_a_processor_that_is_added_meanwhile_is_told_of_the_end():
 
 def test_it_ends_once(caplog):
     tracer, kept = make_tracer()
-    span = started(tracer, True, Context())
+    span = started(tracer, Context())
     span.end(9)
     span.end(10)
 

@@ -161,7 +161,8 @@ class JsonFormatter(OrjsonFormatter):
             SERVICE_NODE_NAME: service_node_name,
         }
         self._not_extra = self._skip_fields | INTERNAL_ATTRIBUTES
-        # A class of the user's may write otherwise; the message is there in any case.
+        # Whether a line differs from that of a formatter that nothing was asked of: a class of the
+        # user's may write it otherwise. The message is there in any case.
         self._asked = (
             type(self) is not JsonFormatter
             or self._skip_fields != STANDARD_ATTRIBUTES
@@ -184,12 +185,19 @@ class JsonFormatter(OrjsonFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the record; what was passed to the logging call cannot make this raise."""
-        message = record.message = message_text(record, self.max_chars)
-        if not self._is_configured():
-            timestamp = self._timestamp(record.created)
-            line = self._usual.write(record, timestamp, message, self.max_chars)
+        if not (
+            self._asked
+            or self.static_fields
+            or self.rename_fields
+            or self.defaults
+            or self.timestamp
+            or self.prefix
+            or self.json_indent
+        ):
+            line = self._usual.write(record, self._timestamp(record.created), self.max_chars)
             if line is not None:
                 return line
+        record.message = message_text(record, self.max_chars)
         if "asctime" in self._required_fields:
             record.asctime = self.formatTime(record, self.datefmt)
         log_data: dict[str, Any] = {}
@@ -317,18 +325,6 @@ class JsonFormatter(OrjsonFormatter):
     def _is_usual(self, name: str) -> bool:
         """Tell whether a caller's field stands on every line by this name, whatever its value."""
         return name.isascii() and name not in _TEXT_FIELDS and not self._clashes(name, self._own)
-
-    def _is_configured(self) -> bool:
-        """Tell whether lines differ from those of a formatter that nothing was asked of."""
-        return bool(
-            self._asked
-            or self.static_fields
-            or self.rename_fields
-            or self.defaults
-            or self.timestamp
-            or self.prefix
-            or self.json_indent
-        )
 
     def _value(self, value: Any) -> Any:
         return json_value(value, self.max_chars, self._given_default)

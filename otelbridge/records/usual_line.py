@@ -67,15 +67,12 @@ class UsualLines:
         self._names: dict[Any, tuple[str, ...] | None] = {}
         _all.add(self)
 
-    def write(
-        self, record: logging.LogRecord, timestamp: str, message: str, max_chars: int
-    ) -> str | None:
+    def write(self, record: logging.LogRecord, timestamp: str, max_chars: int) -> str | None:
         """Write a record's line.
 
         Args:
             record: any log record.
             timestamp: when it was made, as the line has it.
-            message: its text, not yet redacted.
             max_chars: the longest text of one value.
 
         Returns:
@@ -83,8 +80,6 @@ class UsualLines:
         """
         level = record.levelname
         if record.exc_info or record.exc_text or record.stack_info or type(level) is not str:
-            return None
-        if type(record.msg) is not str and issubclass(type(record.msg), dict):
             return None
         held: Mapping[str, Any] = record.__dict__
         scope = scope_fields(record)
@@ -97,14 +92,14 @@ class UsualLines:
             names = self._names.get(attributes, _UNKNOWN)
             if names is _UNKNOWN:
                 names = self._usual_names(attributes, scope)
-            if names is None:
+            if names is None or issubclass(type(record.msg), dict):
                 return None
             # Equal numbers are written alike, even if one of them is ``True``.
             site, thread = _site_of(held), _thread_of(held)
             line: dict[str, Any] = {
                 TIMESTAMP: timestamp,
                 LOG_LEVEL: level,
-                MESSAGE: message,
+                MESSAGE: "",
                 ECS_VERSION_FIELD: self._sites.get(site) or self._write_site(site, record),
                 PROCESS_PID: self._threads.get(thread) or self._write_thread(thread, record),
             }
@@ -112,7 +107,7 @@ class UsualLines:
             if ids is not None:
                 line[TRACE_ID], line[SPAN_ID] = ids
             line[RECORD_UID] = record_uid(record)
-            texts = [message]
+            texts = []
             for name in names:
                 value = line[name] = held[name]
                 kind = type(value)
@@ -126,13 +121,17 @@ class UsualLines:
                         return None
                 elif kind is not bool and value is not None:
                     return None
+            message = line[MESSAGE] = record.getMessage()
+            texts.append(message)
             text = "\n".join(texts)
-            if len(text) > max_chars or may_hold_secret(text):
+            if len(text) > max_chars or type(message) is not str or may_hold_secret(text):
                 return None
-            return orjson.dumps(line).decode()
-        except (TypeError, KeyError):
-            # A text that is no Unicode, or a record made by hand.
+            written = orjson.dumps(line).decode()
+        except Exception:
+            # Made by hand, or with a text that is no Unicode, or an argument that has no text.
             return None
+        record.message = message
+        return written
 
     def forget_names(self) -> None:
         """Ask anew which names are usual, since others may be secret now."""

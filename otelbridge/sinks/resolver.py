@@ -38,13 +38,16 @@ class Resolver:
         self._idle.set()
         try:
             self._found: Address | None = _look_up(host, port, socket.AI_NUMERICHOST)
-            self._next_look = float("inf")
+            self._numeric = True
         except (OSError, UnicodeError):
             self._found = None
-            self._next_look = 0.0
+            self._numeric = False
+        self._next_look = 0.0
 
     def address(self) -> Address | None:
         """Return the address, if it is known by now; looks it up anew from time to time."""
+        if self._numeric:
+            return self._found
         now = time.monotonic()
         if now >= self._next_look and self._idle.is_set():
             self._next_look = now + REFRESH_SECONDS

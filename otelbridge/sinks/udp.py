@@ -23,6 +23,9 @@ from otelbridge.sinks.line import record_line
 from otelbridge.sinks.parts import split_line
 from otelbridge.sinks.udp_sender import sender_to
 
+# Of the field with the longest number there can be.
+_NUMBER_CHARS = len(f',"{EVENT_SEQUENCE}":{2**64}')
+
 _SENDER_FIELDS = (SERVICE_NAME, SERVICE_NODE_NAME, HOST_NAME, PROCESS_PID)
 
 
@@ -76,6 +79,10 @@ class UDPHandler(logging.Handler):
             if self._sender.pid != os.getpid():
                 self._sender = sender_to(self.address)
                 self._sender.open()
+            if type(self.formatter) is JsonFormatter and self._fits(line):
+                number = next(self._sender.numbers)
+                self._sender.send(f'{line[:-1]},"{EVENT_SEQUENCE}":{number}}}'.encode())
+                return
             for datagram in self._datagrams(line, self._sender.numbers):
                 self._sender.send(datagram)
         except Exception:
@@ -87,6 +94,10 @@ class UDPHandler(logging.Handler):
             self._closed = True
             self._sender.close()
         super().close()
+
+    def _fits(self, line: str) -> bool:
+        """Tell whether our own formatter's line is surely no longer than a datagram, numbered."""
+        return 4 * len(line) < self.max_bytes - _NUMBER_CHARS and line[0] == "{"
 
     def _datagrams(self, line: str, numbers: Iterator[int]) -> Iterator[bytes]:
         fields = self._json_fields(line)
@@ -112,9 +123,6 @@ class UDPHandler(logging.Handler):
         """Return the line's fields if it is a JSON object that can take a sequence number."""
         if not line.startswith("{"):
             return None
-        if type(self.formatter) is JsonFormatter and len(line) < self.max_bytes // 4:
-            # Our own formatter's line, too short to be split: what is in it does not matter.
-            return {}
         try:
             fields = orjson.loads(line)
         except ValueError:

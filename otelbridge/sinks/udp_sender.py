@@ -71,7 +71,8 @@ class UDPSender:
         with self._lock:
             address = self._resolver.address()
             if address is not None:
-                self._send_waiting()
+                if self._waiting:
+                    self._send_waiting()
                 self._send_to(address, datagram)
                 return
             self._waiting.append(datagram)

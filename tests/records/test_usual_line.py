@@ -134,7 +134,7 @@ def test_a_usual_record_needs_no_other_way():
     record = make_record(user="alice", code=200, share=0.5, paid=True, note=None)
     lines = JsonFormatter()._usual
 
-    assert lines.write(record, "2026-11-22T03:00:00.000000Z", "order A1 placed", 100) is not None
+    assert lines.write(record, "2026-11-22T03:00:00.000000Z", 100) is not None
 
 
 def test_threads_and_call_sites_without_end_are_forgotten_again(monkeypatch):

@@ -20,14 +20,17 @@ def trace_ids(record: logging.LogRecord) -> tuple[str, str] | None:
         return written, str(record.__dict__.get("otelSpanID", ""))
     # Where nobody has imported the API there can be no span, and no reason to import it.
     api = sys.modules.get("opentelemetry.trace")
-    get_current_span = getattr(api, "get_current_span", None)
-    if get_current_span is None:
+    if api is None:
         return None
     try:
-        context = get_current_span().get_span_context()
+        current = sys.modules["opentelemetry.context"].get_current()
+        if not current:
+            return None
+        context = api.get_current_span(current).get_span_context()
         if not context.is_valid:
             return None
         return f"{context.trace_id:032x}", f"{context.span_id:016x}"
     except Exception:
-        # A tracing library's fault (a span of somebody's own class) must not cost the record.
+        # A tracing library's fault (a span of somebody's own class) must not cost the record; nor
+        # must the API, while another thread is importing it.
         return None

@@ -45,6 +45,8 @@ class ConsoleHandler(_StreamHandler):
     def format(self, record: logging.LogRecord) -> str:
         """Format the record, with escapes for what the stream's encoding does not have."""
         text = record_line(super().format, record)
+        if text.isascii():
+            return text
         encoding = getattr(self.stream, "encoding", None) or "utf-8"
         try:
             text.encode(encoding)

@@ -99,7 +99,7 @@ class SharedFile:
 
     def _begin(self) -> os.stat_result | None:
         """Lock the file if that is possible, and make sure that it is the one at the path."""
-        self._locked = self._acquire()
+        self._locked = (not self._lock_again_at and self._try_lock()) or self._acquire()
         try:
             status = self._file.status_at_path()
             if status is None:
@@ -113,7 +113,8 @@ class SharedFile:
     def _end(self) -> None:
         if self._locked:
             self._locked = False
-            self._release()
+            if sys.platform != "win32":
+                fcntl.flock(self._lock.number, fcntl.LOCK_UN)
 
     def _append(self, data: bytes, size: int | None) -> None:
         written = os.write(self._file.number, data)
@@ -151,9 +152,6 @@ class SharedFile:
             if time.monotonic() < self._lock_again_at:
                 return False
             self._lock_again_at = 0.0
-        return self._try_lock() or self._await_lock()
-
-    def _await_lock(self) -> bool:
         deadline = time.monotonic() + LOCK_SECONDS
         while not self._try_lock():
             if time.monotonic() >= deadline:
@@ -169,10 +167,6 @@ class SharedFile:
             except BlockingIOError:
                 return False
         return True
-
-    def _release(self) -> None:
-        if sys.platform != "win32":
-            fcntl.flock(self._lock.number, fcntl.LOCK_UN)
 
 
 class _Descriptor:

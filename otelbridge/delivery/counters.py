@@ -51,7 +51,11 @@ class Snapshot:
 
 
 class Counters:
-    """Counts of one sink and signal; safe for several threads."""
+    """Counts of one sink and signal; safe for several threads.
+
+    Attributes:
+        accepted: taken from the program; counted by who takes them, under a lock of its own.
+    """
 
     def __init__(self, sink: str, signal: str, endpoint: str) -> None:
         """Start at nothing."""
@@ -69,11 +73,6 @@ class Counters:
         # One that may be taken again by its holder: a signal handler or a destructor that logs
         # comes by in the middle of anything.
         self._lock = threading.RLock()
-
-    def accept(self, count: int = 1) -> None:
-        """Count records taken from the program."""
-        with self._lock:
-            self.accepted += count
 
     def adopt(self, count: int) -> None:
         """Count records taken over from other processes."""

@@ -59,11 +59,6 @@ class Life:
                 return
             self.threads.append(thread)
 
-    def tell(self) -> None:
-        """Tell whoever waits that something has changed."""
-        with self.changed:
-            self.changed.notify_all()
-
     def end(self) -> None:
         """Have the threads end at once."""
         with self.lock:

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
-
-if TYPE_CHECKING:
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from typing import Final, Literal
 
 DeliveredSignal = Literal["logs", "traces"]
-# A record that its own thread has encoded: as it stands in a request, and where in it.
-EncodedRecord: TypeAlias = "tuple[bytes, InstrumentationScope | None, Resource]"
 SIGNALS: Final[tuple[DeliveredSignal, ...]] = ("logs", "traces")
 
 

@@ -8,14 +8,13 @@ from opentelemetry.context import get_current
 from opentelemetry.sdk._logs import Logger, LogRecordProcessor, ReadableLogRecord
 from opentelemetry.sdk._logs._internal import SynchronousMultiLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import TraceFlags
 
 from otelbridge.delivery.lean_span import OwnSpanProcessor
 from otelbridge.delivery.taken_record import NO_CONTEXT
 from otelbridge.records.scope_fields import fields_in_use
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from opentelemetry.context import Context
     from opentelemetry.sdk._logs import ReadWriteLogRecord
     from opentelemetry.sdk.trace import ReadableSpan, Span
@@ -73,8 +72,8 @@ class DeliveredSpanProcessor(OwnSpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take a span."""
-        context = span.get_span_context()
-        if context is not None and context.trace_flags.sampled:
+        context = span.context
+        if context is not None and context.trace_flags & TraceFlags.SAMPLED:
             self.delivery.put(span)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
@@ -86,50 +85,67 @@ class DeliveredSpanProcessor(OwnSpanProcessor):
         self.delivery.close()
 
 
-def hand_over(
-    logger: Any, take: Callable[[Any], TakenRecord], write: Callable[[Any], bytes | None], of: Any
-) -> None:
-    """Emit a record.
+class Way:
+    """Where the records of one logger go.
 
-    What it does is what ``logger.emit()`` of its ``log_record`` does. Where nobody but deliveries
-    listens, and no limit is to be applied, it leaves out the SDK's copying and checking of
-    attributes, which takes as long as everything else together, and that record itself.
+    Where nobody but deliveries listens, and no limit is to be applied, what the SDK does with a
+    record is left out: copying and checking its attributes takes as long as everything else.
 
-    Args:
+    Attributes:
         logger: of whatever provider.
-        take: makes the record; attributes and body are plain data, and every key is a text that
-            is not empty.
-        write: encodes it without making it, or returns ``None``.
-        of: what both make it of.
     """
-    processors = _only_deliveries(logger)
-    if processors is None:
-        made = take(of).log_record
-        made.context = get_current()
-        logger.emit(made)
-        return
-    if not logger._is_enabled():
-        return
-    logger._logger_metrics.emit_log()
-    written: bytes | None = None
-    record: TakenRecord | None = None
-    for processor in processors:
-        delivery = processor.delivery
-        if delivery.takes_encoded and (written := written or write(of)) is not None:
-            delivery.put_encoded((written, logger._instrumentation_scope, logger._resource))
-            continue
-        if record is None:
-            record = take(of)
+
+    __slots__ = ("_delivery", "_listeners", "_of_sdk", "_ours", "logger")
+
+    def __init__(self, logger: Any) -> None:
+        """Remember a logger; who listens to it is asked for each record."""
+        self.logger = logger
+        self._of_sdk = type(logger) is Logger
+        self._listeners: Any = None
+        self._ours: tuple[LogProcessor, ...] | None = None
+        self._delivery: Delivery | None = None
+
+    def delivery_of_encoded(self) -> Delivery | None:
+        """Return who alone takes the next record, if it is encoded; ``None`` for anybody else."""
+        delivery = self._find()
+        return delivery if delivery is not None and self.logger._is_enabled() else None
+
+    def hand_over(self, record: TakenRecord) -> None:
+        """Emit a record, as ``logger.emit(record.log_record)`` would.
+
+        Args:
+            record: attributes and body are plain data, and every key is a text that is not empty.
+        """
+        self._find()
+        logger = self.logger
+        if self._ours is None:
+            made = record.log_record
+            made.context = get_current()
+            logger.emit(made)
+        elif logger._is_enabled():
+            logger._logger_metrics.emit_log()
             record.resource = logger._resource
             record.instrumentation_scope = logger._instrumentation_scope
             record.limits = logger._log_record_limits
-        delivery.put(record)
+            for processor in self._ours:
+                processor.delivery.put(record)
+
+    def _find(self) -> Delivery | None:
+        """Look who listens, if that has changed; one that is added makes another tuple."""
+        if not self._of_sdk:
+            return None
+        logger = self.logger
+        listeners = logger._multi_log_record_processor._log_record_processors
+        if listeners is not self._listeners:
+            ours = self._ours = _only_deliveries(logger)
+            alone = ours is not None and len(ours) == 1 and ours[0].delivery.takes_encoded
+            self._delivery = ours[0].delivery if ours and alone else None
+            self._listeners = listeners
+        return self._delivery
 
 
 def _only_deliveries(logger: Any) -> tuple[LogProcessor, ...] | None:
-    """List a logger's processors if they are all ours; asked each time, since one may be added."""
-    if type(logger) is not Logger:
-        return None
+    """List a logger's processors if they are all ours."""
     together, limits = logger._multi_log_record_processor, logger._log_record_limits
     if (
         type(together) is not SynchronousMultiLogRecordProcessor

@@ -41,14 +41,12 @@ def redact_records(signal: DeliveredSignal, records: list[Any]) -> list[Any]:
 
     Args:
         signal: what they are.
-        records: the SDK's readable log records or spans. Those that are encoded hold none.
+        records: the SDK's readable log records or spans.
 
     Returns:
         The same records, or copies of those that held a secret.
     """
     look, redact = (_texts_of_log, _log) if signal == "logs" else (_texts_of_span, _span)
-    if all([type(record) is tuple for record in records]):
-        return records
     redacted: list[Any] = []
     for start in range(0, len(records), _TOGETHER):
         if start and start % _AT_ONCE == 0:
@@ -58,17 +56,15 @@ def redact_records(signal: DeliveredSignal, records: list[Any]) -> list[Any]:
     return redacted
 
 
-def is_harmless(signal: DeliveredSignal, record: Any, most_chars: int) -> bool:
-    """Tell at a glance that a record holds no secret.
+def is_harmless_log(record: Any, most_chars: int) -> bool:
+    """Tell at a glance that a log record holds no secret.
 
     Args:
-        signal: what it is.
-        record: the SDK's readable log record or span.
+        record: the SDK's readable log record.
         most_chars: so many characters of text are looked at; one that has more takes longer.
     """
     texts: list[str] = []
-    look = _texts_of_log if signal == "logs" else _texts_of_span
-    if not look(record, texts):
+    if not _texts_of_log(record, texts):
         return False
     text = "\n".join(texts)
     return len(text) <= most_chars and not may_hold_secret(text)
@@ -86,8 +82,6 @@ def _are_harmless(look: Callable[[Any, list[str]], bool], some: Iterable[Any]) -
 
 
 def _texts_of_log(readable: Any, texts: list[str]) -> bool:
-    if type(readable) is tuple:
-        return True
     if type(readable) is TakenRecord:
         texts.append(readable.body)
         return _add_texts(readable.extras, texts) and _add_texts(readable.told, texts)
@@ -96,15 +90,13 @@ def _texts_of_log(readable: Any, texts: list[str]) -> bool:
 
 
 def _texts_of_span(span: Any, texts: list[str]) -> bool:
-    if type(span) is tuple:
-        return True
     if span._events or span._links:
         return False
     return _add_texts(span._attributes, texts, span._name, span._status.description)
 
 
 def _log(readable: Any) -> Any:
-    if type(readable) is tuple or _are_harmless(_texts_of_log, (readable,)):
+    if _are_harmless(_texts_of_log, (readable,)):
         return readable
     record = readable.log_record
     body = redact_value("", record.body)
@@ -119,7 +111,7 @@ def _log(readable: Any) -> Any:
 
 
 def _span(span: Any) -> Any:
-    if type(span) is tuple or _are_harmless(_texts_of_span, (span,)):
+    if _are_harmless(_texts_of_span, (span,)):
         return span
     attributes = _attributes(span._attributes)
     name = redact_text(span._name)
@@ -179,7 +171,7 @@ def _add_texts(attributes: Mapping[str, Any] | None, texts: list[str], *besides:
             return False
     if attributes:
         plain = _plain(attributes)
-        if _has_secret_name(tuple(plain)):
+        if has_secret_name(tuple(plain)):
             return False
         for name, value in plain.items():
             kind = type(value)
@@ -197,11 +189,12 @@ def _plain(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 @lru_cache(maxsize=1024)
-def _has_secret_name(names: tuple[str, ...]) -> bool:
+def has_secret_name(names: tuple[str, ...]) -> bool:
+    """Tell whether one of the names of attributes tells of a secret."""
     return any(map(is_secret, names))
 
 
-when_names_change(_has_secret_name.cache_clear)
+when_names_change(has_secret_name.cache_clear)
 
 
 def _kept(bounded: Any, items: list[Any]) -> Any:

@@ -18,11 +18,14 @@ from otelbridge.delivery.counters import Counters, Snapshot
 from otelbridge.delivery.life import Life
 from otelbridge.delivery.outbox import Item, Outbox
 from otelbridge.delivery.payload import DeliveredSignal
-from otelbridge.delivery.queue import RecordQueue
+from otelbridge.delivery.queue import RecordQueue, count_of
 from otelbridge.delivery.timing import Backoff, Deadline
 from otelbridge.delivery.turns import hurry
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
     from otelbridge.delivery.journal import Journal
     from otelbridge.delivery.spool import Dropped, PayloadStore
     from otelbridge.sinks.destination import Destination
@@ -79,7 +82,9 @@ class Delivery:
         self._batch_size = max(1, min(batch_size, capacity))
         self._at_once = self._batch_size, destination.batch_bytes
         self._crowd = capacity // _CROWDED_SHARE
-        self._queue = RecordQueue(capacity=capacity, max_bytes=max_bytes, weigh=weigh)
+        self._queue = RecordQueue(
+            capacity=capacity, max_bytes=max_bytes, at_once=self._batch_size, weigh=weigh
+        )
         self._journal = journal
         self._outbox = Outbox(
             lambda: open_store(self._drop), delay, counters.spool, self._note_safe
@@ -94,38 +99,54 @@ class Delivery:
 
     def put(self, record: Any) -> None:
         """Take a record; never waits for the destination or a disk, and never raises."""
-        self.put_encoded(self.destination.take(record) if self.takes_encoded else record)
-
-    def put_encoded(self, record: Any) -> None:
-        """Take a record as it is to be queued; the same otherwise."""
+        if self.takes_encoded:
+            written = self.destination.write(record)
+            if written is not None:
+                self.put_encoded(written, record.instrumentation_scope, record.resource)
+                return
         if self._pid != os.getpid():
             self.start_afresh()
         life = self._life
         body = b"" if self._journal is None else self._encode_alone(record)
         # By its lock: a condition's own methods take twice as long.
         with life.lock:
-            self.counters.accept()
+            self.counters.accepted += 1
             if self._closed:
                 self.counters.drop(1, answers.ENDED)
                 return
             position = 0
             if self._journal is not None and body:
                 position = self._journal.append(body)
+            self._has_queued(life, self._queue.put(record, position))
+
+    def put_encoded(
+        self, written: bytes, scope: InstrumentationScope | None, resource: Resource
+    ) -> None:
+        """Take a record that is encoded; like :meth:`put`.
+
+        Args:
+            written: the record as it stands in a request, without secrets.
+            scope: its own.
+            resource: its own.
+        """
+        if self._pid != os.getpid():
+            self.start_afresh()
+        life = self._life
+        with life.lock:
+            self.counters.accepted += 1
+            if self._closed:
+                self.counters.drop(1, answers.ENDED)
+                return
             queue = self._queue
-            lost = queue.put(record, position)
-            if lost:
-                # Said by the thread that encodes: nothing is logged on the program's threads.
-                self.counters.drop(lost, answers.QUEUE_FULL)
-                self._unsaid += lost
-            waiting = len(queue)
-            if not life.started:
-                self._start(life)
-            if waiting == 1 or waiting == self._batch_size:
-                life.queued.notify()
+            lost = queue.put_encoded(written, scope, resource)
+            waiting = queue.count
+            if lost or waiting == 1 or waiting == self._batch_size or not life.started:
+                self._has_queued(life, lost)
 
     def refuse(self) -> None:
         """Count a record that was to be delivered and is none."""
-        self.counters.accept()
+        with self._life.lock:
+            self.counters.accepted += 1
         self.counters.drop(1, answers.UNENCODABLE)
 
     def flush(self, timeout: float) -> bool:
@@ -225,9 +246,21 @@ class Delivery:
 
     # --- threads --------------------------------------------------------------------------------
 
+    def _has_queued(self, life: Life, lost: int) -> None:
+        """See to a record that was queued, for which ``lost`` made room; the lock is held."""
+        if lost:
+            # Said by the thread that encodes: nothing is logged on the program's threads.
+            self.counters.drop(lost, answers.QUEUE_FULL)
+            self._unsaid += lost
+        if not life.started:
+            self._start(life)
+        waiting = self._queue.count
+        if waiting == 1 or waiting == self._batch_size:
+            life.queued.notify()
+
     def _ensure_started(self, life: Life) -> None:
         """Have threads at work if there is work; the lock is held."""
-        if not life.started and len(self._queue):
+        if not life.started and self._queue.count:
             self._start(life)
         life.changed.notify_all()
         life.queued.notify()
@@ -243,7 +276,7 @@ class Delivery:
                 batch = [] if life.over else self._queue.take(*self._at_once)
                 position = self._queue.position
                 unsaid, self._unsaid = self._unsaid, 0
-                hurry(len(self._queue) >= self._crowd)
+                hurry(self._queue.count >= self._crowd)
             self._hand_over(batch, position)
             overdue = self._outbox.overdue()
             if overdue is not None and overdue <= 0:
@@ -266,10 +299,10 @@ class Delivery:
             while not life.over:
                 overdue = self._outbox.overdue()
                 due = None
-                if len(self._queue):
+                if self._queue.count:
                     since = time.monotonic() if since is None else since
                     due = since + self._delay - time.monotonic()
-                    if self._hurry or self._closed or len(self._queue) >= self._batch_size:
+                    if self._hurry or self._closed or self._queue.count >= self._batch_size:
                         return True
                 else:
                     self._hurry, since = False, None
@@ -318,7 +351,7 @@ class Delivery:
     # --- what they do ---------------------------------------------------------------------------
 
     def _gather_rest(self) -> None:
-        while len(self._queue):
+        while self._queue.count:
             with self._life.changed:
                 batch = self._queue.take(*self._at_once)
                 position = self._queue.position
@@ -346,10 +379,11 @@ class Delivery:
 
     def _encode(self, batch: list[Any]) -> tuple[bytes, int]:
         try:
-            return self.destination.encode(batch), len(batch)
+            return self.destination.encode(batch), sum(map(count_of, batch))
         except Exception as error:
             if len(batch) == 1:
-                self._drop(1, answers.UNENCODABLE, f"{type(error).__name__}: {error}")
+                reason = f"{type(error).__name__}: {error}"
+                self._drop(count_of(batch[0]), answers.UNENCODABLE, reason)
                 return b"", 0
         # One record must not take the others with it.
         parts = [self._encode([record]) for record in batch]
@@ -390,9 +424,18 @@ class Delivery:
             if dropped:
                 self.destination.dropped(dropped, answer.reason)
         self.destination.recovered()
-        self._life.tell()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell whoever waits what became of records."""
+        life = self._life
+        with life.lock:
+            life.changed.notify_all()
+            if self._closed:
+                # The thread that waits for records ends when the last is settled.
+                life.queued.notify()
 
     def _drop(self, count: int, cause: str, reason: str = "") -> None:
         self.counters.drop(count, cause)
         self.destination.dropped(count, reason or cause)
-        self._life.tell()
+        self._tell()

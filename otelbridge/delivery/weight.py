@@ -13,22 +13,16 @@ if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadableLogRecord
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from otelbridge.delivery.payload import EncodedRecord
-
 # What a record's fixed fields and its own objects take, and what each value does, about.
 _RECORD_BYTES: Final = 2000
 _VALUE_BYTES: Final = 80
 _DEPTH: Final = 64
-# Of one that is encoded, the objects that hold it.
-_ENCODED_BYTES: Final = 200
 # With its id and where it comes from.
 _TAKEN_BYTES: Final = _RECORD_BYTES + 13 * _VALUE_BYTES
 
 
-def weigh(record: EncodedRecord | TakenRecord | ReadableLogRecord | ReadableSpan) -> int:
-    """Estimate the bytes that a record takes in memory."""
-    if type(record) is tuple:
-        return _ENCODED_BYTES + len(record[0])
+def weigh(record: TakenRecord | ReadableLogRecord | ReadableSpan) -> int:
+    """Estimate the bytes that a record of the SDK takes in memory."""
     if type(record) is TakenRecord:
         weight = _TAKEN_BYTES + len(record.body) + _weights(record.extras, 0)
         return weight + _weights(record.told, 0) if record.told else weight

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from otelbridge.delivery.answer import TOO_LARGE, Answer
+from otelbridge.delivery.queue import EncodedRecords
 from otelbridge.delivery.redacted import redact_records
 from otelbridge.sinks.otlp_exporters import accepts_connections
 from otelbridge.sinks.otlp_trouble import TroubleReport, overheard
@@ -72,15 +73,21 @@ class Destination(ABC):
         """Encode records, without their secrets; what two calls return may be joined.
 
         Args:
-            records: of the SDK, and what :meth:`take` made of such.
+            records: of the SDK, and :class:`EncodedRecords`, which hold none.
         """
-        if self.signal != "metrics":
-            records = redact_records(self.signal, records)
+        if self.signal == "metrics":
+            return self._encode(records)
+        plain = [record for record in records if type(record) is not EncodedRecords]
+        if plain:
+            redacted = iter(redact_records(self.signal, plain))
+            records = [
+                record if type(record) is EncodedRecords else next(redacted) for record in records
+            ]
         return self._encode(records)
 
-    def take(self, record: Any) -> Any:
-        """Take a record on the thread that made it: encoded, if that costs little, or as it is."""
-        return record
+    def write(self, record: Any) -> bytes | None:
+        """Encode a record on the thread that made it; ``None`` where that takes longer."""
+        return None
 
     def encode_alone(self, record: Any) -> bytes:
         """Encode one record, on the thread that made it."""

@@ -7,10 +7,10 @@ time-outs).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from otelbridge.delivery.answer import Answer
-from otelbridge.delivery.redacted import is_harmless
+from otelbridge.delivery.redacted import is_harmless_log
 from otelbridge.sinks import otlp_exporters
 from otelbridge.sinks.destination import Destination
 from otelbridge.sinks.otlp_exporters import (
@@ -20,14 +20,13 @@ from otelbridge.sinks.otlp_exporters import (
     headers_of,
     protocol_of,
 )
+from otelbridge.sinks.otlp_plain_log import MOST_CHARS
+from otelbridge.sinks.otlp_plain_span import write_plain_span
 from otelbridge.sinks.otlp_request import RequestEncoder
 
 if TYPE_CHECKING:
     from otelbridge.settings import Settings
     from otelbridge.sinks.otlp_trouble import TroubleReport
-
-# Of text in a record that is encoded at once: some ten microseconds' work.
-_MOST_CHARS: Final = 4_096
 
 
 class OTLPDestination(Destination):
@@ -58,19 +57,17 @@ class OTLPDestination(Destination):
         self._headers = headers_of(signal, settings)
         self._encoder = None if signal == "metrics" else RequestEncoder(signal, self._by_stock)
 
-    def take(self, record: Any) -> Any:
+    def write(self, record: Any) -> bytes | None:
         """Encode a record, unless that takes longer or it may hold a secret."""
-        if (
-            self._encoder is not None
-            and self.signal != "metrics"
-            and is_harmless(self.signal, record, _MOST_CHARS)
-        ):
-            try:
+        try:
+            if self.signal == "traces":
+                return write_plain_span(record)
+            if self._encoder is not None and is_harmless_log(record, MOST_CHARS):
                 return self._encoder.write(record)
-            except Exception:
-                # Whatever it is, the thread that encodes others meets it again.
-                return record
-        return record
+        except Exception:
+            # Whatever it is, the thread that encodes others meets it again.
+            return None
+        return None
 
     def _encode(self, records: Any) -> bytes:
         """Encode records as an OTLP request."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry._logs import LoggerProvider, SeverityNumber, get_logger_provider
 from opentelemetry.trace import get_current_span
 
-from otelbridge.delivery.processors import hand_over
+from otelbridge.delivery.processors import Way
 from otelbridge.delivery.taken_record import Origin, TakenRecord
 from otelbridge.records.exceptions import record_exception
 from otelbridge.records.extras import EVENT_ATTRIBUTE, extra_fields
@@ -21,8 +21,6 @@ from otelbridge.sinks.otlp_plain_log import write_plain_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from opentelemetry._logs import Logger
 
 _TWO_63: Final = 2**63
 
@@ -72,7 +70,7 @@ class OTLPHandler(logging.Handler):
         self._failed = failed or self.handleError
         self._provider = provider
         self._value_max_chars = value_max_chars
-        self._loggers: dict[str, Logger] = {}
+        self._ways: dict[str, Way] = {}
 
     def createLock(self) -> None:  # noqa: N802
         """Make no lock: records of several threads may pass at once."""
@@ -80,6 +78,9 @@ class OTLPHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Pass a record on if the filters let it through."""
+        if not self.filters:
+            self.emit(record)
+            return True
         # From Python 3.12 on a filter may put another record in the place of this one.
         passed: Any = self.filter(record)
         if isinstance(passed, logging.LogRecord):
@@ -91,11 +92,19 @@ class OTLPHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Hand one record over; never raises."""
         try:
-            logger = self._loggers.get(record.name)
-            if logger is None:
+            way = self._ways.get(record.name)
+            if way is None:
                 provider = self._provider or get_logger_provider()
-                logger = self._loggers[record.name] = provider.get_logger(record.name)
-            hand_over(logger, self._take, self._write, record)
+                way = self._ways[record.name] = Way(provider.get_logger(record.name))
+            delivery = way.delivery_of_encoded()
+            if delivery is not None:
+                written = self._write(record)
+                if written is not None:
+                    logger = way.logger
+                    logger._logger_metrics.emit_log()
+                    delivery.put_encoded(written, logger._instrumentation_scope, logger._resource)
+                    return
+            way.hand_over(self._take(record))
         except Exception:
             self._failed(record)
 
@@ -105,7 +114,14 @@ class OTLPHandler(logging.Handler):
                 record,
                 _severity(record.levelno),
                 get_current_span().get_span_context(),
-                self._origin(record),
+                _known_origin(
+                    record.pathname,
+                    record.lineno,
+                    record.funcName,
+                    record.thread,
+                    record.threadName,
+                    self._value_max_chars,
+                ),
                 self._value_max_chars,
             )
         except Exception:

@@ -14,11 +14,10 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from otelbridge.records.exceptions import EXCEPTION_ATTRIBUTE
-from otelbridge.records.extras import EVENT_ATTRIBUTE, INTERNAL_ATTRIBUTES, STANDARD_ATTRIBUTES
+from otelbridge.records.extras import EVENT_ATTRIBUTE, extra_names
 from otelbridge.records.redaction import is_secret, may_hold_secret, when_names_change
 from otelbridge.records.scope_fields import FIELDS_ATTRIBUTE
 from otelbridge.records.uid import record_uid
-from otelbridge.records.values import MAX_KEY_CHARS
 from otelbridge.schema import ORIGIN_ATTRIBUTES, RECORD_UID
 from otelbridge.sinks.otlp_values import TEXT_LENGTHS, any_value, field, head_of, tags
 from otelbridge.sinks.otlp_wire import RECORD, UID_HEAD, origin_attributes, severity, span_ids
@@ -30,11 +29,13 @@ if TYPE_CHECKING:
     from otelbridge.delivery.taken_record import Origin
 
 # Of text in one record: some ten microseconds' work. Where there is more, another thread does it.
-_MOST_CHARS: Final = 4_096
+MOST_CHARS: Final = 4_096
 _TIMES: Final = struct.Struct("<BQ").pack
 _ATTRIBUTES: Final = tags(b"\x32")
 # A body that is a short text: its field, that of the text in it, and both lengths.
 _BODIES: Final = tuple(b"\x2a" + lengths for lengths in TEXT_LENGTHS)
+# Of a small number: the length of its value, the value's tag, and itself.
+_SMALL: Final = tuple(bytes((2, 0x18, number)) for number in range(128))
 # What makes a record one that is looked at more closely.
 _NOTED: Final = frozenset({EVENT_ATTRIBUTE, EXCEPTION_ATTRIBUTE})
 _OWN_NAMES: Final = ORIGIN_ATTRIBUTES | {RECORD_UID}
@@ -84,23 +85,27 @@ def write_plain_log(
         severity(number, record.levelname),
         _BODIES[size] + content if size < 126 else field(b"\x2a", any_value(message)),
     ]
-    texts = [message]
-    for name, head in names:
+    text = message
+    for name, head, around in names:
         value = known[name]
         kind = type(value)
         if kind is str:
-            texts.append(value)
+            text += "\n" + value
             content = value.encode()
             size = len(content)
-            whole = len(head) + size + 3
-            if whole < 0x80:
-                parts.append(_ATTRIBUTES[whole] + head + TEXT_LENGTHS[size] + content)
+            if around + size < 0x80:
+                parts.append(_ATTRIBUTES[around + size] + head + TEXT_LENGTHS[size] + content)
                 continue
-        elif not (kind is int or kind is bool or (kind is float and value - value == 0.0)):
+            content = any_value(value)
+        elif kind is int and 0 <= value < 0x80 and around < 0x80:
+            parts.append(_ATTRIBUTES[around] + head + _SMALL[value])
+            continue
+        elif kind is int or kind is bool or (kind is float and value - value == 0.0):
+            content = any_value(value)
+        else:
             return None
-        parts.append(field(b"\x32", field(head, any_value(value))))
-    text = "\n".join(texts)
-    if len(text) > _MOST_CHARS or len(text) > max_chars or may_hold_secret(text):
+        parts.append(field(b"\x32", field(head, content)))
+    if len(text) > MOST_CHARS or len(text) > max_chars or may_hold_secret(text):
         return None
     parts += (
         UID_HEAD + record_uid(record).encode(),
@@ -112,28 +117,21 @@ def write_plain_log(
 
 
 @lru_cache(maxsize=1024)
-def _names(attributes: tuple[Any, ...]) -> tuple[tuple[str, bytes], ...] | None:
-    """Find the caller's names among a record's attributes, each with what its pair begins with.
+def _names(attributes: tuple[Any, ...]) -> tuple[tuple[str, bytes, int], ...] | None:
+    """Find the caller's names among a record's attributes.
 
     Returns:
+        Each with what its pair begins with, and how many bytes stand around a text's own in a pair.
         ``None`` where one of the attributes is to be looked at more closely.
     """
-    extra = []
-    for name in attributes:
-        if name in _NOTED:
+    extra = extra_names(attributes)
+    if extra is None or not _NOTED.isdisjoint(attributes):
+        return None
+    for name in extra:
+        if not name or not name.isascii() or name in _OWN_NAMES or is_secret(name):
             return None
-        if name in STANDARD_ATTRIBUTES or name in INTERNAL_ATTRIBUTES:
-            continue
-        if (
-            type(name) is not str
-            or not name.isascii()
-            or not 0 < len(name) <= MAX_KEY_CHARS
-            or name in _OWN_NAMES
-            or is_secret(name)
-        ):
-            return None
-        extra.append((name, head_of(name)))
-    return tuple(extra)
+    heads = [(name, head_of(name)) for name in extra]
+    return tuple((name, head, len(head) + 3) for name, head in heads)
 
 
 when_names_change(_names.cache_clear)

@@ -18,8 +18,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import INVALID_SPAN_CONTEXT
 
-from otelbridge.delivery.payload import DeliveredSignal, EncodedRecord
-from otelbridge.delivery.turns import AT_ONCE, let_others_go_on
+from otelbridge.delivery.payload import DeliveredSignal
+from otelbridge.delivery.queue import EncodedRecords
+from otelbridge.delivery.turns import in_turns
 from otelbridge.sinks import otlp_wire
 from otelbridge.sinks.otlp_body import PATHS
 from otelbridge.sinks.otlp_values import field
@@ -49,61 +50,39 @@ class RequestEncoder:
         self._resource: tuple[Any, bytes, bytes] = (None, b"", b"")
         self._scopes: dict[int, tuple[Any, bytes, bytes]] = {}
 
-    def write(self, record: Any) -> EncodedRecord:
-        """Encode one of the SDK's readable log records, or spans, for :meth:`encode`.
+    def write(self, record: Any) -> bytes:
+        """Encode one of the SDK's readable log records, or spans, as it stands in a request.
 
         Raises:
             Exception: it is not one that is written in a few microseconds.
         """
-        # As tuples, for which nothing need be called.
-        return (
-            field(otlp_wire.RECORD, self._write(record)),
-            record.instrumentation_scope,
-            record.resource,
-        )
+        return field(otlp_wire.RECORD, self._write(record))
 
     def encode(self, records: Sequence[Any]) -> bytes:
         """Encode records as a request.
 
         Args:
-            records: the SDK's readable log records, or spans, and what :meth:`write` has made.
+            records: the SDK's readable log records, or spans, and :class:`EncodedRecords`.
 
         Raises:
             Exception: one of them can be written by nobody.
         """
-        written: list[EncodedRecord] = []
-        worked = 0
-        for record in records:
-            if type(record) is tuple:
-                written.append(record)
-                continue
-            if worked and worked % AT_ONCE == 0:
-                let_others_go_on()
-            worked += 1
-            written.append(self._written(record))
-        first = written[0][2]
-        if all(each[2] is first for each in written):
-            return self._group(first, written)
+        first = records[0].resource
+        if all(record.resource is first for record in records):
+            return self._group(first, records)
         # Rare, and slow: a resource's hash is that of its attributes as JSON.
-        groups: dict[Any, list[EncodedRecord]] = {}
-        for each in written:
-            groups.setdefault(each[2], []).append(each)
+        groups: dict[Any, list[Any]] = {}
+        for record in records:
+            groups.setdefault(record.resource, []).append(record)
         return b"".join([self._group(resource, group) for resource, group in groups.items()])
 
-    def _written(self, record: Any) -> EncodedRecord:
-        try:
-            return self.write(record)
-        except Exception:
-            # Text that is no Unicode, a number beyond 64 bits, a value of a kind of its own.
-            part = field(otlp_wire.RECORD, self._by_stock(record, 2))
-            return part, record.instrumentation_scope, record.resource
-
-    def _group(self, resource: Any, written: Sequence[EncodedRecord]) -> bytes:
-        """Put records of one resource together, by their scopes."""
-        scopes: dict[Any, tuple[list[bytes], bytes]] = {}
-        parts: list[bytes] = []
+    def _group(self, resource: Any, records: Sequence[Any]) -> bytes:
+        """Encode records of one resource, by their scopes."""
+        scopes: dict[Any, tuple[list[bytes | bytearray], bytes]] = {}
+        parts: list[bytes | bytearray] = []
         last: Any = self
-        for record, scope, _ in written:
+        for record in in_turns(records):
+            scope = record.instrumentation_scope
             # Most often it is that of the record before; finding it by its value takes longer.
             if scope is not last:
                 last = scope
@@ -111,10 +90,17 @@ class RequestEncoder:
                     head, tail = self._scope_frame(scope)
                     scopes[scope] = [head], tail
                 parts, _ = scopes[scope]
-            parts.append(record)
+            parts.append(record.body if type(record) is EncodedRecords else self._written(record))
         head, tail = self._resource_frame(resource)
         groups = [field(_SECOND, b"".join([*parts, end])) for parts, end in scopes.values()]
         return field(_FIRST, b"".join([head, *groups, tail]))
+
+    def _written(self, record: Any) -> bytes:
+        try:
+            return self.write(record)
+        except Exception:
+            # Text that is no Unicode, a number beyond 64 bits, a value of a kind of its own.
+            return field(otlp_wire.RECORD, self._by_stock(record, 2))
 
     def _resource_frame(self, resource: Any) -> tuple[bytes, bytes]:
         """Write what stands before and after the records of a resource."""

@@ -77,7 +77,7 @@ def log_record(readable: Any) -> bytes:
         parts += (b"\x52\x08", record.span_id.to_bytes(8, "big"))
     parts.append(_fixed64(0x59, record.observed_timestamp))
     if record.event_name is not None:
-        parts.append(_text(b"\x62", record.event_name))
+        parts.append(text_field(b"\x62", record.event_name))
     return b"".join(parts)
 
 
@@ -96,7 +96,7 @@ def _taken(record: TakenRecord) -> bytes:
     parts.append(span_ids(record.span_context))
     parts.append(_fixed64(0x59, record.observed_timestamp))
     if record.event_name is not None:
-        parts.append(_text(b"\x62", record.event_name))
+        parts.append(text_field(b"\x62", record.event_name))
     return b"".join(parts)
 
 
@@ -145,8 +145,8 @@ def span(readable: Any) -> bytes:
     if parent:
         parts += (b"\x22\x08", parent.span_id.to_bytes(8, "big"))
     parts += (
-        _text(b"\x2a", readable._name),
-        _kind(readable._kind),
+        text_field(b"\x2a", readable._name),
+        span_kind(readable._kind),
         _fixed64(0x39, readable._start_time),
         _fixed64(0x41, readable._end_time),
     )
@@ -166,9 +166,7 @@ def span(readable: Any) -> bytes:
         _append_count(parts, b"\x70", links.dropped)
     if status is not None:
         plain = status._description is None
-        parts.append(
-            _plain_status(status._status_code) if plain else field(b"\x7a", _status(status))
-        )
+        parts.append(span_status(status._status_code) if plain else field(b"\x7a", _status(status)))
     parts.append(_FLAGS(0x85, 0x01, _flags(parent)))
     return b"".join(parts)
 
@@ -181,9 +179,9 @@ def scope(instrumentation_scope: Any) -> bytes:
     """
     if instrumentation_scope is None:
         return b""
-    parts = [_text(b"\x0a", instrumentation_scope.name)]
+    parts = [text_field(b"\x0a", instrumentation_scope.name)]
     if instrumentation_scope.version is not None:
-        parts.append(_text(b"\x12", instrumentation_scope.version))
+        parts.append(text_field(b"\x12", instrumentation_scope.version))
     write_attributes(parts, _SCOPE_ATTRIBUTES, instrumentation_scope.attributes)
     return b"".join(parts)
 
@@ -200,12 +198,13 @@ def resource(sdk_resource: Any) -> bytes:
 
 
 @lru_cache(maxsize=16)
-def _kind(kind: Any) -> bytes:
+def span_kind(kind: Any) -> bytes:
+    """Write what a span is in its trace."""
     return b"\x30" + varint(kind.value + 1)
 
 
 def _event(event: Any) -> bytes:
-    parts = [_fixed64(0x09, event.timestamp), _text(b"\x12", event.name)]
+    parts = [_fixed64(0x09, event.timestamp), text_field(b"\x12", event.name)]
     write_attributes(parts, _EVENT_ATTRIBUTES, event.attributes)
     _append_count(parts, b"\x20", event.dropped_attributes)
     return b"".join(parts)
@@ -224,14 +223,15 @@ def _link(link: Any) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _plain_status(code: Any) -> bytes:
+def span_status(code: Any) -> bytes:
+    """Write a status that nothing is said of."""
     return field(b"\x7a", b"\x18" + varint(code.value) if code.value else b"")
 
 
 def _status(status: Any) -> bytes:
     parts: list[bytes] = []
     if status.description is not None:
-        parts.append(_text(b"\x12", status.description))
+        parts.append(text_field(b"\x12", status.description))
     _append_count(parts, b"\x18", status.status_code.value)
     return b"".join(parts)
 
@@ -243,14 +243,15 @@ def _flags(context: Any) -> int:
 @lru_cache(maxsize=64)
 def severity(number: Any, text: str | None) -> bytes:
     written = b"" if number is None or not number.value else b"\x10" + varint(number.value)
-    return written if text is None else written + _text(b"\x1a", text)
+    return written if text is None else written + text_field(b"\x1a", text)
 
 
 def _fixed64(tag: int, number: int | None) -> bytes:
     return _TAGGED_FIXED64(tag, number) if number else b""
 
 
-def _text(tag: bytes, text: str) -> bytes:
+def text_field(tag: bytes, text: str) -> bytes:
+    """Write a field of text; nothing for an empty one."""
     return field(tag, text.encode()) if text != "" else b""
 
 

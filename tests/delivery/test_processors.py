@@ -17,6 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from otelbridge.delivery.processors import LogProcessor
+from otelbridge.delivery.queue import EncodedRecords
 from otelbridge.delivery.redacted import redact_records
 from otelbridge.sinks.otlp_logging import OTLPHandler
 from otelbridge.sinks.otlp_request import RequestEncoder
@@ -34,8 +35,10 @@ class Kept:
     def put(self, record: Any) -> None:
         self.records.append(record)
 
-    def put_encoded(self, record: Any) -> None:
-        self.records.append(record)
+    def put_encoded(self, written: bytes, scope: Any, resource: Any) -> None:
+        records = EncodedRecords(scope, resource)
+        records.body += written
+        self.records.append(records)
 
 
 class Listener(LogRecordProcessor):
@@ -83,7 +86,8 @@ def sent(kept: Kept) -> bytes:
 
 def encoded(kept: Kept) -> ExportLogsServiceRequest:
     """What would be sent, but for the moment at which each was taken."""
-    records = redact_records("logs", kept.records)
+    first = kept.records[0]
+    records = [first] if type(first) is EncodedRecords else redact_records("logs", kept.records)
     request = ExportLogsServiceRequest.FromString(
         RequestEncoder("logs", encode_logs).encode(records)
     )
@@ -244,10 +248,11 @@ def test_whatever_is_plain(extra, message):
 def test_what_is_plain_is_encoded_at_once():
     handler, kept = make_handler(takes_encoded=True)
     handler.handle(make_record({"user": "alice", "count": 3, "share": 0.5, "paid": True}))
-    ((written, scope, resource),) = kept.records
+    (taken,) = kept.records
 
-    assert b"order x" in written
-    assert (scope.name, resource.attributes["service.name"]) == ("shop", "shop")
+    assert b"order x" in taken.body
+    assert taken.instrumentation_scope.name == "shop"
+    assert taken.resource.attributes["service.name"] == "shop"
 
 
 @pytest.mark.parametrize(

@@ -34,16 +34,21 @@ def logs_body(records: Iterable[LogRecord], namespace: str, now: int | None = No
     Returns:
         The lines, each ended; nothing where there are no records.
     """
-    shared = _Written(namespace, now)
+    shared = Written(namespace, now)
     lines: list[bytes] = []
     for record in records:
-        uid = None if record.uid is None else record.uid.hex()
-        lines.append(shared.action("logs", uid))
-        try:
-            lines.append(orjson.dumps(log_source(record, uid, shared), option=_LINE))
-        except TypeError:
-            lines.append(source_line(log_source(record, uid, Shared(namespace, now))))
+        lines += log_lines(record, shared)
     return b"".join(lines)
+
+
+def log_lines(record: LogRecord, shared: Written) -> tuple[bytes, bytes]:
+    """Write one log record, as :func:`logs_body` does."""
+    uid = None if record.uid is None else record.uid.hex()
+    try:
+        line = orjson.dumps(log_source(record, uid, shared), option=_LINE)
+    except TypeError:
+        line = source_line(log_source(record, uid, Shared(shared.namespace, shared.now)))
+    return shared.action("logs", uid), line
 
 
 def spans_body(spans: Iterable[Span], namespace: str, now: int | None = None) -> bytes:
@@ -57,7 +62,7 @@ def spans_body(spans: Iterable[Span], namespace: str, now: int | None = None) ->
     Returns:
         The lines, each ended; nothing where there are no spans.
     """
-    shared = _Written(namespace, now)
+    shared = Written(namespace, now)
     lines: list[bytes] = []
     for span in spans:
         written: list[bytes] = []
@@ -160,7 +165,7 @@ def source_line(source: dict[str, Any]) -> bytes:
 _LINE = orjson.OPT_APPEND_NEWLINE
 
 
-class _Written(Shared):
+class Written(Shared):
     """What documents have in common, as JSON."""
 
     def __init__(self, namespace: str, now: int | None) -> None:

@@ -7,7 +7,7 @@ logs is that they have no ``observed_timestamp``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -252,13 +252,18 @@ def add_attributes(source: dict[str, Any], attributes: Mapping[str, Json]) -> No
     """Add attributes, if there are any, without those that only direct the exporter."""
     if not attributes:
         return
-    # Nearly no record has either; to look for both at once is cheaper than key by key.
-    if _DIRECTIONS.isdisjoint(attributes) and _COORDINATE not in "\n".join(attributes):
+    if attributes_stay(attributes):
         source["attributes"] = attributes
         return
     written = {key: value for key, value in attributes.items() if key not in _DIRECTIONS}
     _join_coordinates(written)
     source["attributes"] = written
+
+
+def attributes_stay(names: Iterable[str]) -> bool:
+    """Tell whether attributes of these names are written as they are."""
+    # Nearly no record has either; to look for both at once is cheaper than key by key.
+    return _DIRECTIONS.isdisjoint(names) and _COORDINATE not in "\n".join(names)
 
 
 def _join_coordinates(attributes: dict[str, Json]) -> None:

@@ -27,7 +27,6 @@ from otelbridge.elasticsearch.arrival import put_right
 from otelbridge.elasticsearch.bulk import Outcome, Refusal, merge, write_documents
 from otelbridge.elasticsearch.bulk_body import (
     WrittenDocuments,
-    logs_body,
     spans_body,
 )
 from otelbridge.elasticsearch.client import make_client
@@ -35,7 +34,8 @@ from otelbridge.elasticsearch.names import dead_letters
 from otelbridge.settings import Settings, read_settings
 from otelbridge.sinks import otlp_exporters
 from otelbridge.sinks.destination import Destination
-from otelbridge.sinks.elasticsearch_records import log_records, spans
+from otelbridge.sinks.elasticsearch_lines import written_logs
+from otelbridge.sinks.elasticsearch_records import spans
 from otelbridge.sinks.otlp_logging import OTLPHandler
 from otelbridge.sinks.otlp_trouble import REPORT_SECONDS, TroubleReport, overhear
 
@@ -100,8 +100,7 @@ class ElasticsearchDestination(Destination):
         A span's events are documents of their own.
         """
         if self.signal == "logs":
-            logs = log_records(in_turns(records))
-            return logs_body(in_turns(logs), self._namespace, time.time_ns())
+            return written_logs(in_turns(records), self._namespace, time.time_ns())
         return spans_body(in_turns(spans(in_turns(records))), self._namespace, time.time_ns())
 
     def send(self, body: bytes, count: int) -> Answer:

@@ -35,8 +35,8 @@ def log_record(readable: ReadableLogRecord) -> LogRecord:
 
 def log_records(readables: Iterable[ReadableLogRecord]) -> list[LogRecord]:
     """Turn log records of the SDK into ours; resources and scopes they share stay shared."""
-    origins = _Origins()
-    return [_log_record(readable, origins) for readable in readables]
+    origins = Origins()
+    return [made_log(readable, origins) for readable in readables]
 
 
 def span(readable: ReadableSpan) -> Span:
@@ -46,11 +46,11 @@ def span(readable: ReadableSpan) -> Span:
 
 def spans(readables: Iterable[ReadableSpan]) -> list[Span]:
     """Turn ended spans of the SDK into ours; resources and scopes they share stay shared."""
-    origins = _Origins()
+    origins = Origins()
     return [_span(readable, origins) for readable in readables]
 
 
-class _Origins:
+class Origins:
     """Resources and scopes of the SDK as ours, each made once."""
 
     def __init__(self) -> None:
@@ -59,6 +59,7 @@ class _Origins:
         self._scopes: dict[int, tuple[InstrumentationScope | None, Scope]] = {}
 
     def resource(self, resource: Resource) -> Attributes:
+        """A resource's attributes."""
         found = self._resources.get(id(resource))
         if found is None:
             made = plain_attributes(resource.attributes)
@@ -66,13 +67,15 @@ class _Origins:
         return found[1]
 
     def scope(self, scope: InstrumentationScope | None) -> Scope:
+        """A scope."""
         found = self._scopes.get(id(scope))
         if found is None:
             found = self._scopes[id(scope)] = scope, _scope(scope)
         return found[1]
 
 
-def _log_record(readable: ReadableLogRecord, origins: _Origins) -> LogRecord:
+def made_log(readable: ReadableLogRecord, origins: Origins) -> LogRecord:
+    """Turn a log record of the SDK into ours, with the resource and the scope of others."""
     record = readable.log_record
     attributes = plain_attributes(record.attributes)
     observed = record.observed_timestamp or time.time_ns()
@@ -94,7 +97,7 @@ def _log_record(readable: ReadableLogRecord, origins: _Origins) -> LogRecord:
     )
 
 
-def _span(readable: ReadableSpan, origins: _Origins) -> Span:
+def _span(readable: ReadableSpan, origins: Origins) -> Span:
     context = readable.get_span_context()
     assert context is not None
     start = readable.start_time or 0

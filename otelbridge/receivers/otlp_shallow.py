@@ -94,13 +94,10 @@ ShallowTraces: Final = _request(trace_service_pb2, "ExportTraceServiceRequest")
 class Pairs(dict[bytes, tuple[str, Json]]):
     """The attributes of one request, by their bytes."""
 
-    def __missing__(self, raw: bytes) -> tuple[str, Json]:
-        pair = read_pair(raw)
-        # Records must not share what one of them could change.
-        if type(pair[1]) not in _SHARED:
-            return pair
-        self[raw] = pair
-        return pair
+    def __init__(self) -> None:
+        super().__init__()
+        # By all that stands before a short text: its key, and the size of the whole.
+        self._texts: dict[bytes, tuple[str, int]] = {}
 
     def attributes(self, raws: Iterable[bytes]) -> Attributes:
         """Read the attributes of a record; of a key that is given twice the last value stays.
@@ -108,7 +105,40 @@ class Pairs(dict[bytes, tuple[str, Json]]):
         Raises:
             google.protobuf.message.DecodeError, UnicodeDecodeError: they are not valid.
         """
-        return dict(map(self.__getitem__, raws))
+        found: Attributes = {}
+        get, text = self.get, self._texts.get
+        for raw in raws:
+            pair = get(raw)
+            if pair is None:
+                # Where the text begins if key and text are short.
+                start = raw[1] + 6 if len(raw) > 1 else 0
+                known = text(raw[:start])
+                if known is not None and known[1] == len(raw):
+                    pair = self[raw] = (known[0], raw[start:].decode())
+                else:
+                    pair = self._read(raw, start)
+            found[pair[0]] = pair[1]
+        return found
+
+    def _read(self, raw: bytes, start: int) -> tuple[str, Json]:
+        pair = read_pair(raw)
+        # Records must not share what one of them could change.
+        if type(pair[1]) in _SHARED:
+            self[raw] = pair
+            if type(pair[1]) is str and _is_short_text(raw, start):
+                self._texts[raw[:start]] = (pair[0], len(raw))
+        return pair
+
+
+def _is_short_text(raw: bytes, start: int) -> bool:
+    """Whether ``raw`` is a key and then a text, both short, which begins at ``start``."""
+    length = len(raw) - start
+    return (
+        0 <= length < _SMALL - 2
+        and raw[0] == _KEY
+        and raw[1] < _SMALL
+        and raw[start - 4 : start] == bytes((_VALUE, length + 2, _STRING, length))
+    )
 
 
 def read_pair(raw: bytes) -> tuple[str, Json]:

@@ -10,12 +10,13 @@ from typing import NamedTuple
 from otelbridge import schema
 from otelbridge.model import Batch, LogRecord, MetricPoint, Span
 from otelbridge.store.sqlite.attribute_sets import SetWriter
+from otelbridge.store.sqlite.bulk import BulkInsert
 from otelbridge.store.sqlite.points import PointWriter
 from otelbridge.store.sqlite.rollups import Rollups
 from otelbridge.store.sqlite.row_ids import RowIds
 from otelbridge.store.sqlite.rows import (
-    INSERT_LOG,
-    INSERT_SPAN,
+    LOG_COLUMNS,
+    SPAN_COLUMNS,
     body_columns,
     log_row,
     span_row,
@@ -23,6 +24,9 @@ from otelbridge.store.sqlite.rows import (
 )
 from otelbridge.store.sqlite.salvage.rows import Restored
 from otelbridge.store.sqlite.words import log_head_words, span_words, value_words
+
+_LOGS = BulkInsert("logs", LOG_COLUMNS)
+_SPANS = BulkInsert("spans", SPAN_COLUMNS)
 
 _VARIABLES = 500
 # Senders may invent attribute names without end; completion needs only so many.
@@ -197,7 +201,7 @@ class Inserter:
                 rollups.error(row, common.resource, attributes)
             added[place].logs.append(row)
         rollups.logs([(row[0], row[2], row[8], row[4]) for row in rows])
-        self._connection.executemany(INSERT_LOG, rows)
+        _LOGS.run(self._connection, rows)
         self._connection.executemany("INSERT INTO logs_fts (rowid, words) VALUES (?, ?)", words)
         self._note_names("logs", {name for shape in shapes for name in shape})
 
@@ -312,7 +316,7 @@ class Inserter:
                 duration=span.duration,
             )
             added[place].spans.append(row)
-        self._connection.executemany(INSERT_SPAN, rows)
+        _SPANS.run(self._connection, rows)
         self._connection.executemany("INSERT INTO spans_fts (rowid, words) VALUES (?, ?)", words)
         self._note_names("spans", {name for shape in shapes for name in shape})
 

@@ -30,8 +30,6 @@ SPAN_COLUMNS = (
 # The same columns of the alias ``r``, which compiled queries speak of.
 LOG_SELECTION = ", ".join(f"r.{name}" for name in LOG_COLUMNS.split(", "))
 SPAN_SELECTION = ", ".join(f"r.{name}" for name in SPAN_COLUMNS.split(", "))
-INSERT_LOG = f"INSERT INTO logs ({LOG_COLUMNS}) VALUES ({', '.join('?' * 17)})"
-INSERT_SPAN = f"INSERT INTO spans ({SPAN_COLUMNS}) VALUES ({', '.join('?' * 19)})"
 
 
 def storable(text: str) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from otelbridge.model import Batch
+from otelbridge.model import Attributes, Batch
 from otelbridge.store.protocol import Arrivals, StoreError, StoreUnavailableError
 from otelbridge.store.sqlite.arrival_clock import ArrivalClock
 from otelbridge.store.sqlite.connections import is_damage
@@ -433,18 +433,19 @@ def _end(answer: asyncio.Future[None]) -> None:
 
 def batch_size(batch: Batch) -> int:
     """About how many bytes of memory a batch takes."""
-    size = 0
+    size = 1000 * (len(batch.logs) + len(batch.points)) + 1200 * len(batch.spans)
     for record in batch.logs:
-        size += 1000 + 150 * len(record.attributes)
-        if isinstance(record.body, str):
-            size += len(record.body)
-        size += _text_size(record.attributes)
+        body = record.body
+        if type(body) is str:
+            size += len(body)
+        size += _attributes_size(record.attributes)
     for span in batch.spans:
-        size += 1200 + 150 * len(span.attributes) + _text_size(span.attributes)
+        size += _attributes_size(span.attributes)
         for event in span.events:
-            size += 500 + _text_size(event.attributes)
-    return size + 1000 * len(batch.points)
+            size += 500 + _attributes_size(event.attributes)
+    return size
 
 
-def _text_size(attributes: dict[str, object]) -> int:
-    return sum(len(value) for value in attributes.values() if isinstance(value, str))
+def _attributes_size(attributes: Attributes) -> int:
+    texts = [len(value) for value in attributes.values() if type(value) is str]
+    return 150 * len(attributes) + sum(texts)

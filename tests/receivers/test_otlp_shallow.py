@@ -137,6 +137,37 @@ def test_an_attribute_that_is_no_text_costs_its_record_and_not_the_others():
     assert decoded.rejected == 1
 
 
+# Few keys and lengths, so that one begins as another did; some are cut or go on behind their end.
+ALIKE = st.builds(
+    lambda key, value, damage: damage(
+        common.KeyValue(key=key, value=text(value)).SerializeToString()
+    ),
+    st.sampled_from(["", "k", "kk", "a" * 120, "a" * 130]),
+    st.sampled_from(["", "a", "b", "é", "ab", "x" * 124, "y" * 124, "x" * 125, "x" * 126]),
+    st.sampled_from(
+        [
+            *3 * [bytes],
+            lambda raw: raw[:-1],
+            lambda raw: raw + b"a",
+            lambda raw: raw[:-1] + b"\xff",
+            lambda raw: raw.replace(b"\x0a", b"\x1a"),
+        ]
+    ),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(ALIKE, max_size=30))
+def test_an_attribute_that_begins_like_another_is_read_as_if_alone(raws):
+    pairs = Pairs()
+    for raw in raws:
+        try:
+            read = repr(next(iter(pairs.attributes([raw]).items())))
+        except (ProtobufError, UnicodeDecodeError):
+            read = None
+        assert read == plainly(raw)
+
+
 @pytest.mark.parametrize("again", [1, 500])
 def test_pairs_are_read_once_however_often_they_come(again):
     raw = common.KeyValue(key="k", value=text("v")).SerializeToString()

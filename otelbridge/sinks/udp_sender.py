@@ -40,6 +40,8 @@ class UDPSender:
         self._users = 0
         self._lock = threading.RLock()
         self._socket: socket.socket | None = None
+        # Its own property makes an enumeration's member each time.
+        self._family = 0
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._resolver = Resolver(*address, self._send_waiting)
@@ -91,8 +93,9 @@ class UDPSender:
 
     def _send_to(self, address: Address, datagram: bytes) -> None:
         try:
-            if self._socket is None or self._socket.family != address.family:
+            if self._socket is None or self._family != address.family:
                 self._socket = socket.socket(address.family, socket.SOCK_DGRAM)
+                self._family = address.family
                 self._socket.setblocking(False)
             self._socket.sendto(datagram, address.sockaddr)
         except OSError:

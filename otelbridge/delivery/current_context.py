@@ -10,7 +10,9 @@ import opentelemetry.context as api
 from opentelemetry.context import Context
 from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.trace import INVALID_SPAN, Span
-from opentelemetry.trace.propagation import _SPAN_KEY
+from opentelemetry.trace.propagation import _SPAN_KEY as SPAN_KEY
+
+__all__ = ["SPAN_KEY", "attach", "detach", "get_current", "span_in"]
 
 get_current: Callable[[], Context] = api.get_current
 attach: Callable[[Context], Token[Context]] = api.attach
@@ -36,12 +38,7 @@ def detach(token: Token[Context]) -> None:
 
 def span_in(context: Context) -> Span | None:
     """Return the span in a context; ``None`` if there is none."""
-    found = context.get(_SPAN_KEY)
+    found = context.get(SPAN_KEY)
     if found is None or found is INVALID_SPAN or not isinstance(found, Span):
         return None
     return found
-
-
-def with_span(context: Context, span: Span) -> Context:
-    """Return a copy of a context that carries ``span``."""
-    return Context({**context, _SPAN_KEY: span})

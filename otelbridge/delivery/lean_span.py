@@ -9,31 +9,33 @@ It takes a quarter of the time.
 
 from __future__ import annotations
 
-from _thread import allocate_lock
 from operator import attrgetter
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import SpanProcessor, _Span
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util import BoundedList
-from opentelemetry.trace import Status, StatusCode
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import Event, Tracer
-    from opentelemetry.trace import Link, SpanContext, SpanKind
+    from opentelemetry.trace import Link, SpanContext
 
 # Values that the SDK takes as they are.
 CLEAN: Final = frozenset({str, int, float, bool})
 
-_new: Final = object.__new__
-
 
 class OwnSpanProcessor(SpanProcessor):
-    """One that may be given an ended span itself in the place of a copy of it."""
+    """One that may be given an ended span itself in the place of a copy of it.
+
+    Attributes:
+        needs_events: whether the end of a span without any events is nothing to it.
+    """
+
+    needs_events = False
 
 
 class Listeners:
@@ -42,7 +44,9 @@ class Listeners:
     Attributes:
         processors: the SDK's tuple of them, which it replaces by another when one is added.
         starts: called with each span, and with the context that it begins in.
-        ends: called with each span.
+        ends: called with each span that has events.
+        quiet_ends: called with each other span.
+        at_random: whether ids are made by the SDK's default generator.
         span_processor: the SDK's that calls them.
         limits: the tracer's.
         most: how many attributes a span may have; ``None`` for any number.
@@ -53,11 +57,13 @@ class Listeners:
     """
 
     __slots__ = (
+        "at_random",
         "ends",
         "info",
         "limits",
         "most",
         "processors",
+        "quiet_ends",
         "resource",
         "sampler",
         "scope",
@@ -74,24 +80,24 @@ class Listeners:
         self.info = tracer.instrumentation_info
         self.scope = tracer._instrumentation_scope
         self.resource = tracer.resource
+        self.at_random = type(tracer.id_generator) is RandomIdGenerator
         self.processors: tuple[SpanProcessor, ...] = self.span_processor._span_processors
         self.starts: list[Callable[[Any, Context], None]] = []
         self.ends: list[Callable[[Any], None]] = []
+        self.quiet_ends: list[Callable[[Any], None]] = []
         for each in self.processors:
             if type(each).on_start is not SpanProcessor.on_start:
                 self.starts.append(each.on_start)
             if type(each).on_end is not SpanProcessor.on_end:
                 self.ends.append(each.on_end)
+                if not getattr(each, "needs_events", False):
+                    self.quiet_ends.append(each.on_end)
 
 
 class LeanSpan(_Span):
     """A sampled span that none but our own processors are told of."""
 
     # What nearly no span has otherwise.
-    _end_time: int | None = None
-    _status = Status(StatusCode.UNSET)
-    _events: Any = ()
-    _links: Any = ()
     _trace_config = None
     _record_exception = True
     _set_status_on_exception = True
@@ -132,7 +138,7 @@ class LeanSpan(_Span):
                 if self._end_time is None:
                     self._end_time = time_ns() if end_time is None else end_time
                     self._attributes._immutable = True
-                    told = listeners.ends
+                    told = listeners.ends if self._events else listeners.quiet_ends
                 else:
                     told = None
             if told is not None:
@@ -154,44 +160,3 @@ class LeanSpan(_Span):
         with self._lock:
             if self._end_time is None and getattr(self, name) == ():
                 setattr(self, name, BoundedList(most))
-
-
-def make_span(
-    name: str,
-    kind: SpanKind,
-    context: SpanContext,
-    parent: SpanContext | None,
-    attributes: dict[str, Any],
-    start_time: int | None,
-    listeners: Listeners,
-) -> LeanSpan:
-    """Make a span as the SDK's constructor and ``start()`` do, but tell nobody.
-
-    Args:
-        name: the span's.
-        kind: what it is in its trace.
-        context: its ids.
-        parent: those of the span above.
-        attributes: the span's own from now on.
-        start_time: nanoseconds since 1970; now by default.
-        listeners: what it has in common with others.
-    """
-    bounded = _new(BoundedAttributes)
-    bounded._dict = attributes
-    bounded.maxlen = listeners.most
-    bounded.dropped = 0
-    bounded.max_value_len = None
-    bounded._lock = allocate_lock()
-    bounded._immutable = False
-    made = _new(LeanSpan)
-    made._name = name
-    made._context = context
-    made._kind = kind
-    made._parent = parent
-    made._start_time = time_ns() if start_time is None else start_time
-    made._attributes = bounded
-    made._resource = listeners.resource
-    made._instrumentation_scope = listeners.scope
-    made._lock = allocate_lock()
-    made._listeners = listeners
-    return made

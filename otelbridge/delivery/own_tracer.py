@@ -6,22 +6,24 @@ may add a processor at any time. Everything else is the SDK's own, and so is eve
 
 from __future__ import annotations
 
+from _thread import allocate_lock
 from random import getrandbits
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import (
     SynchronousMultiSpanProcessor,
     Tracer,
     TracerProvider,
 )
 from opentelemetry.sdk.trace._tracer_metrics import NoOpTracerMetrics
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON
-from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
 from otelbridge.delivery.current_context import get_current, span_in
-from otelbridge.delivery.lean_span import CLEAN, LeanSpan, Listeners, OwnSpanProcessor, make_span
+from otelbridge.delivery.lean_span import CLEAN, LeanSpan, Listeners, OwnSpanProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,10 +33,11 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import Attributes
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
-_RANDOM: Final[int] = TraceFlags.RANDOM_TRACE_ID
-_SAMPLED_AT_RANDOM: Final = TraceFlags(TraceFlags.SAMPLED | _RANDOM)
+_SAMPLED_AT_RANDOM: Final = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
 
+_UNSET: Final = Status(StatusCode.UNSET)
 _TEXT: Final = frozenset({str})
+_new: Final = object.__new__
 _new_tuple: Final = tuple.__new__
 
 
@@ -86,7 +89,7 @@ class OwnTracer(Tracer):
         if not links and (attributes is None or _are_named(attributes)):
             here = get_current() if context is None else context
             given: Any = {} if attributes is None else attributes.copy()  # type: ignore[attr-defined]
-            lean = self.start_lean(name, here, kind, given, start_time)
+            lean = self.start_lean(name, here, span_in(here), kind, given, start_time)
             if lean is not None:
                 if not record_exception:
                     lean._record_exception = False
@@ -108,6 +111,7 @@ class OwnTracer(Tracer):
         self,
         name: str,
         parent: Context,
+        above: Span | None,
         kind: SpanKind,
         attributes: dict[str, Any],
         start_time: int | None,
@@ -117,6 +121,7 @@ class OwnTracer(Tracer):
         Args:
             name: the span's.
             parent: the context it begins in.
+            above: the span in there, if there is one.
             kind: what it is in its trace.
             attributes: the span's own from now on; each has a name.
             start_time: nanoseconds since 1970; now by default.
@@ -124,47 +129,60 @@ class OwnTracer(Tracer):
         Returns:
             ``None`` if there are wishes that only the SDK's own way fulfils.
         """
-        listeners = self._listeners
-        if (
-            listeners is None
-            or listeners.span_processor._span_processors is not listeners.processors
-        ):
-            listeners = self._look()
-            if listeners is None:
+        shared = self._listeners
+        if shared is None or shared.span_processor._span_processors is not shared.processors:
+            shared = self._look()
+            if shared is None:
                 return None
-        if not CLEAN.issuperset(map(type, attributes.values())) or (
-            listeners.most is not None and listeners.most < len(attributes)
+        most = shared.most
+        if (most is not None and most < len(attributes)) or not CLEAN.issuperset(
+            map(type, attributes.values())
         ):
             return None
-        span = span_in(parent)
-        above: Any = None
-        if span is not None:
-            above = span._context if type(span) is LeanSpan else span.get_span_context()
-            if type(above) is not SpanContext:
+        # As the SDK's constructors and start() do it, in one go.
+        span = _new(LeanSpan)
+        span._parent = parent_context = None
+        if above is not None:
+            known: Any = above._context if type(above) is LeanSpan else above.get_span_context()
+            if type(known) is not SpanContext:
                 return None
-            if not above.is_valid:
-                above = None
-            elif not above.trace_flags & TraceFlags.SAMPLED:
-                return None
-        ids, state = self.id_generator, DEFAULT_TRACE_STATE
-        if type(ids) is RandomIdGenerator:
-            span_id = getrandbits(64) or ids.generate_span_id()
-            if above is None:
-                trace_id, flags = getrandbits(128) or ids.generate_trace_id(), _SAMPLED_AT_RANDOM
-            else:
-                trace_id, state = above.trace_id, above.trace_state
-                flags = _SAMPLED_AT_RANDOM if above.trace_flags & _RANDOM else _SAMPLED
-            # As its constructor makes it, of ids that are in their bounds.
-            made = _new_tuple(SpanContext, (trace_id, span_id, False, flags, state, True))
+            if known.is_valid:
+                if not known.trace_flags & TraceFlags.SAMPLED:
+                    return None
+                span._parent = parent_context = known
+        if parent_context is None and shared.at_random:
+            trace_id = getrandbits(128) or self.id_generator.generate_trace_id()
+            span_id = getrandbits(64) or self.id_generator.generate_span_id()
+            span._context = _new_tuple(
+                SpanContext,
+                (trace_id, span_id, False, _SAMPLED_AT_RANDOM, DEFAULT_TRACE_STATE, True),
+            )
         else:
-            made = self._identify(above)
-        begun = make_span(name, kind, made, above, attributes, start_time, listeners)
-        for tell in listeners.starts:
-            tell(begun, parent)
-        return begun
+            span._context = self._identify(parent_context)
+        bounded = _new(BoundedAttributes)
+        bounded._dict = attributes
+        bounded.maxlen = most
+        bounded.dropped = 0
+        bounded.max_value_len = None
+        bounded._lock = allocate_lock()
+        bounded._immutable = False
+        span._name = name
+        span._kind = kind
+        span._status = _UNSET
+        span._events = span._links = ()
+        span._end_time = None
+        span._start_time = time_ns() if start_time is None else start_time
+        span._attributes = bounded
+        span._resource = shared.resource
+        span._instrumentation_scope = shared.scope
+        span._lock = allocate_lock()
+        span._listeners = shared
+        for tell in shared.starts:
+            tell(span, parent)
+        return span
 
     def _identify(self, above: SpanContext | None) -> SpanContext:
-        """Give a span its ids, by a generator of the program's."""
+        """Give a span its ids."""
         ids = self.id_generator
         state: TraceState | None = None
         if above is None:

@@ -20,6 +20,8 @@ RAISED_IN: Final = "_otelbridge_raised_in"
 class RaisedIn(OwnSpanProcessor):
     """Notes on an exception the innermost span that it ended."""
 
+    needs_events = True
+
     def on_end(self, span: ReadableSpan) -> None:
         """Note the span, if it ends because of an exception that is on its way right now."""
         exception = sys.exc_info()[1]

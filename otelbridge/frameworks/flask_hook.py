@@ -19,6 +19,7 @@ import flask
 from flask.globals import _cv_request
 from opentelemetry import trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context
 from opentelemetry.instrumentation.propagators import get_global_response_propagator
 from opentelemetry.metrics import get_meter_provider
 from opentelemetry.propagate import extract, get_global_textmap
@@ -31,16 +32,16 @@ from opentelemetry.trace.propagation.tracecontext import (
 from opentelemetry.util.http import parse_excluded_urls
 from werkzeug.routing import Rule
 
-from otelbridge.delivery.current_context import attach, detach, get_current, span_in, with_span
+from otelbridge.delivery.current_context import SPAN_KEY, attach, detach, get_current, span_in
 from otelbridge.delivery.own_tracer import OwnTracer
 from otelbridge.frameworks.flask_lines import RequestState
 from otelbridge.frameworks.request_metrics import RequestMetrics
 from otelbridge.frameworks.streams import InContext
 from otelbridge.frameworks.wsgi_attributes import (
     METHODS,
+    NO_SERVER_ERROR,
     OTHER_METHOD,
     RequestAttributes,
-    is_server_error,
     parse_status,
 )
 from otelbridge.meter_provider import OwnMeterProvider
@@ -48,7 +49,6 @@ from otelbridge.meter_provider import OwnMeterProvider
 if TYPE_CHECKING:
     from contextvars import Token
 
-    from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
 
@@ -67,26 +67,25 @@ _ATTRIBUTE: Final = "_otelbridge_request"
 
 
 class TracedRequest(RequestState):
-    """What is known of one request while it is answered."""
+    """What is known of one request while it is answered.
 
-    # As nearly every request begins; what is not noted costs nothing.
-    ended = False
+    Attributes:
+        arrived: nanoseconds since 1970; ``None`` for when its span starts.
+    """
+
+    # What nearly no request has.
+    arrived: int | None = None
     excluded: bool | None = None
-    timed = True
-    serves = False
-    span: Span | None = None
-    status: tuple[int, str] | None = None
-    route: str | None = None
     inner: Token[Context]
-    outer: Token[Context] | None = None
 
-    def __init__(self, arrived: int | None) -> None:
-        """Begin.
-
-        Args:
-            arrived: nanoseconds since 1970.
-        """
-        self.arrived = arrived
+    def __init__(self) -> None:
+        """Begin."""
+        self.ended = self.serves = False
+        self.timed = True
+        self.span: Span | None = None
+        self.status: tuple[int, str] | None = None
+        self.route: str | None = None
+        self.outer: Token[Context] | None = None
 
 
 class FlaskHook:
@@ -119,7 +118,11 @@ class FlaskHook:
         if conventions.new:
             self._status_names.append("http.response.status_code")
         schema_url = conventions.schema_url
-        self._tracer = trace.get_tracer(*SCOPE, tracer_provider, schema_url)
+        tracer = self._tracer = trace.get_tracer(*SCOPE, tracer_provider, schema_url)
+        self._start_lean = tracer.start_lean if type(tracer) is OwnTracer else None
+        self._collect = self._attributes.collect
+        self._request_headers = self._attributes.request_headers
+        self._response_headers = self._attributes.response_headers
         # To make a URL that may be excluded takes its time: only where something is.
         listed = os.environ.get(
             "OTEL_PYTHON_FLASK_EXCLUDED_URLS", os.environ.get("OTEL_PYTHON_EXCLUDED_URLS", "")
@@ -138,20 +141,21 @@ class FlaskHook:
         request: TracedRequest | None = environ.get(_REQUEST)
         if request is None or request.span is not None:
             # Somebody calls the app's functions without a server, as tests do.
-            request = environ[_REQUEST] = TracedRequest(None)
-        if self._is_excluded is not None and self._excludes(request, asked):
+            request = environ[_REQUEST] = TracedRequest()
+        if self._is_excluded and self._excludes(request, asked):
             return
-        attributes = self._attributes.collect(environ)
-        rule, method = asked.url_rule, environ.get("REQUEST_METHOD")
+        attributes = self._collect(environ)
+        rule = asked.url_rule
         if rule is not None:
             attributes["http.route"] = rule.rule
-        if rule is not None and method in METHODS:
-            name = f"{method} {rule.rule}"
+        if rule is not None and environ["REQUEST_METHOD"] in METHODS:
+            name = f"{environ['REQUEST_METHOD']} {rule.rule}"
         else:
             name = self._name(environ, rule)
         parent = get_current()
+        above = span_in(parent)
         kind = SpanKind.INTERNAL
-        if span_in(parent) is None:
+        if above is None:
             request.serves, kind = True, SpanKind.SERVER
             if (
                 "HTTP_TRACEPARENT" in environ
@@ -161,20 +165,19 @@ class FlaskHook:
                 # On top of what is there: fields that a program has bound for all it does.
                 told = self._extract(environ, parent)
                 if told is not parent:
-                    parent = told
+                    parent, above = told, span_in(told)
                     request.outer = attach(parent)
-        tracer = self._tracer
         span: Span | None = None
-        if type(tracer) is OwnTracer:
-            span = tracer.start_lean(name, parent, kind, attributes, request.arrived)
+        if self._start_lean is not None:
+            span = self._start_lean(name, parent, above, kind, attributes, request.arrived)
         if span is None:
             span = self._start(name, parent, kind, attributes, request.arrived)
-        if request.serves and self._attributes.request_headers is not None and span.is_recording():
-            span.set_attributes(self._attributes.request_headers(environ))
+        if self._request_headers is not None and request.serves and span.is_recording():
+            span.set_attributes(self._request_headers(environ))
         request.span = environ[SPAN] = span
         # A copy of the context, which is made for another thread and torn down too, has it not.
         setattr(context, _ATTRIBUTE, request)
-        request.inner = attach(with_span(parent, span))
+        request.inner = attach(Context({**parent, SPAN_KEY: span}))
         if self._lines.written:
             self._lines.begin(request, asked)
 
@@ -184,9 +187,8 @@ class FlaskHook:
         if request is not None:
             if self._lines.written:
                 self._lines.answer(request, response.status, response.status_code)
-            else:
-                request.answered = True
-            if response.is_streamed:
+            request.answered = True
+            if type(response.response) is not list:
                 keep_current(response)
         return response
 
@@ -206,7 +208,8 @@ class FlaskHook:
             # Flask has not answered but passed it on; the server will answer 500.
             passed_on = request.status is None
             if passed_on and request.span.is_recording():
-                self._set_status(request.span, 500)
+                for name in self._status_names:
+                    request.span.set_attribute(name, 500)
             self._lines.fail(request, error, passed_on=passed_on)
         finally:
             self._end(request, error)
@@ -214,10 +217,10 @@ class FlaskHook:
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         # An app may hand its environ on to another.
         above = environ.get(_REQUEST)
-        request = environ[_REQUEST] = TracedRequest(time_ns())
+        request = environ[_REQUEST] = TracedRequest()
+        request.arrived = time_ns()
         started = perf_counter()
-        metrics: Any = self._metrics
-        counted = metrics.begin(environ)
+        counted: Any = self._metrics.begin(environ)
 
         def respond(status: str, headers: Any, *args: Any, **kwargs: Any) -> Any:
             self._respond(request, status, headers)
@@ -234,24 +237,23 @@ class FlaskHook:
             raise
         finally:
             if timed:
-                seconds = perf_counter() - started
-                metrics.record(counted, seconds, request.status, request.route, request.span)
+                self._metrics.record(
+                    counted, perf_counter() - started, request.status, request.route, request.span
+                )
             else:
-                metrics.end(counted)
+                self._metrics.end(counted)
             if above is not None:
                 environ[_REQUEST] = above
 
     def _respond(self, request: TracedRequest, status: str, headers: Any) -> None:
         context = _cv_request.get(None)
-        if context is None:
-            request.timed = False  # somebody else's answer, between the server and the app
+        # It may be somebody else's answer, between the server and the app.
+        request.timed = context is not None and not (
+            self._is_excluded and self._excludes(request, context.request)
+        )
+        if not request.timed:
             return
-        asked = context.request
-        if self._is_excluded is not None and self._excludes(request, asked):
-            request.timed = False
-            return
-        request.timed = True
-        rule = asked.url_rule
+        rule = context.request.url_rule  # type: ignore[union-attr]
         if rule is not None:
             request.route = rule.rule if type(rule) is Rule else str(rule)
         propagator = get_global_response_propagator()  # type: ignore[no-untyped-call]
@@ -264,14 +266,15 @@ class FlaskHook:
         if not span.is_recording():
             return
         if code >= 0:
-            self._set_status(span, code)
-        if is_server_error(code):
+            for name in self._status_names:
+                span.set_attribute(name, code)
+        if code not in NO_SERVER_ERROR:
             if self._attributes.conventions.new:
                 span.set_attribute("error.type", text)
             why = None if code >= 0 else f"Non-integer HTTP status: {text}"
             span.set_status(Status(StatusCode.ERROR, why))
-        if request.serves and self._attributes.response_headers is not None:
-            span.set_attributes(self._attributes.response_headers(headers))
+        if self._response_headers is not None and request.serves:
+            span.set_attributes(self._response_headers(headers))
 
     def _extract(self, environ: dict[str, Any], here: Context) -> Context:
         """Add to a context what a request's headers tell; it is the same if they tell nothing."""
@@ -297,10 +300,6 @@ class FlaskHook:
             if kept is None or len(kept) < len(attributes):
                 span.set_attributes(attributes)  # a sampler may leave them out
         return span
-
-    def _set_status(self, span: Span, code: int) -> None:
-        for name in self._status_names:
-            span.set_attribute(name, code)
 
     def _end(self, request: TracedRequest, error: BaseException | None) -> None:
         span = request.span

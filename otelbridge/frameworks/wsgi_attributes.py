@@ -119,7 +119,10 @@ class RequestAttributes:
         if (value := get("REMOTE_PORT")) and (port := port_number(value)):
             attributes["client.port"] = port
         if value := get("HTTP_USER_AGENT"):
-            _put_user_agent(attributes, "user_agent.original", value)
+            if type(value) is str and len(value) <= _CACHED_CHARS and not _synthetic_type(value):
+                attributes["user_agent.original"] = value
+            else:
+                _put_user_agent(attributes, "user_agent.original", value)
         return attributes
 
     def _both(self, environ: dict[str, Any]) -> dict[str, Any]:
@@ -187,9 +190,13 @@ def parse_status(status: str) -> tuple[int, str]:
         return -1, code
 
 
+# Every other status is a server's error.
+NO_SERVER_ERROR: Final = range(100, 500)
+
+
 def is_server_error(code: int) -> bool:
     """Tell whether a status code makes a server's span one that has failed."""
-    return code >= 500 or code < 100
+    return code not in NO_SERVER_ERROR
 
 
 def port_number(text: Any) -> int | None:

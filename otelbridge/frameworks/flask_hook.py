@@ -61,6 +61,9 @@ _logger = logging.getLogger(__name__)
 SCOPE: Final = ("opentelemetry.instrumentation.flask", "0.66b1")
 # Where that instrumentation keeps a request's span, for whoever looks for it there.
 SPAN: Final = "opentelemetry-flask.span_key"
+# An enumeration's members take long to find.
+_INTERNAL: Final = SpanKind.INTERNAL
+_SERVER: Final = SpanKind.SERVER
 _REQUEST: Final = "otelbridge.request"
 # Where Flask's context of a request has it.
 _ATTRIBUTE: Final = "_otelbridge_request"
@@ -146,17 +149,17 @@ class FlaskHook:
             return
         attributes = self._collect(environ)
         rule = asked.url_rule
-        if rule is not None:
-            attributes["http.route"] = rule.rule
-        if rule is not None and environ["REQUEST_METHOD"] in METHODS:
-            name = f"{environ['REQUEST_METHOD']} {rule.rule}"
-        else:
+        if rule is None:
             name = self._name(environ, rule)
+        else:
+            route = attributes["http.route"] = rule.rule
+            method = environ.get("REQUEST_METHOD")
+            name = f"{method} {route}" if method in METHODS else self._name(environ, rule)
         parent = get_current()
         above = span_in(parent)
-        kind = SpanKind.INTERNAL
+        kind = _INTERNAL
         if above is None:
-            request.serves, kind = True, SpanKind.SERVER
+            request.serves, kind = True, _SERVER
             if (
                 "HTTP_TRACEPARENT" in environ
                 or "HTTP_BAGGAGE" in environ
@@ -247,13 +250,12 @@ class FlaskHook:
 
     def _respond(self, request: TracedRequest, status: str, headers: Any) -> None:
         context = _cv_request.get(None)
-        # It may be somebody else's answer, between the server and the app.
-        request.timed = context is not None and not (
-            self._is_excluded and self._excludes(request, context.request)
-        )
-        if not request.timed:
+        if context is None or (self._is_excluded and self._excludes(request, context.request)):
+            # The former is somebody else's answer, between the server and the app.
+            request.timed = False
             return
-        rule = context.request.url_rule  # type: ignore[union-attr]
+        request.timed = True
+        rule = context.request.url_rule
         if rule is not None:
             request.route = rule.rule if type(rule) is Rule else str(rule)
         propagator = get_global_response_propagator()  # type: ignore[no-untyped-call]

@@ -8,9 +8,11 @@ read is the same, point for point.
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from functools import reduce
+from operator import add
 from time import time_ns
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
@@ -35,26 +37,57 @@ from otelbridge.frameworks.request_metrics import (
 from otelbridge.frameworks.wsgi_attributes import is_server_error, version_of
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Span, SpanContext
 
     from otelbridge.frameworks.wsgi_attributes import RequestAttributes
 
 _Answered: TypeAlias = tuple["tuple[int, str] | None", "str | None"]
 
 
+# So many durations are counted together, which takes a tenth of the time.
+_AT_ONCE: Final = 64
+
+
 class _Series:
     """The durations of requests that are alike."""
 
-    __slots__ = ("buckets", "exemplars", "largest", "least", "started", "total")
+    __slots__ = ("buckets", "exemplars", "largest", "least", "pending", "started", "total")
 
     def __init__(self) -> None:
         self.started = time_ns()
+        # Seconds, when, and the ids of a sampled span; not yet among what follows.
+        self.pending: list[tuple[float, int, SpanContext | None]] = []
         self.buckets = [0] * (len(BUCKETS) + 1)
         self.total = 0.0
         self.least = float("inf")
         self.largest = float("-inf")
-        # The last of each bucket since they were read: seconds, when, and its span.
-        self.exemplars: dict[int, tuple[float, int, Span]] = {}
+        # The last of each bucket since they were read.
+        self.exemplars: dict[int, tuple[float, int, SpanContext]] = {}
+
+    def count(self) -> None:
+        """Count what is pending, with the lock held; more may come in meanwhile."""
+        taken = self.pending[:]
+        if not taken:
+            return
+        del self.pending[: len(taken)]
+        durations = [max(one[0], 0.0) for one in taken]
+        self.total = reduce(add, durations, self.total)
+        durations.sort()
+        self.least = min(self.least, durations[0])
+        self.largest = max(self.largest, durations[-1])
+        ends = [bisect_right(durations, bound) for bound in BUCKETS] + [len(durations)]
+        begins = [0, *ends[:-1]]
+        filled = {}
+        for bucket, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+            if end > begin:
+                self.buckets[bucket] += end - begin
+                filled[bucket] = True
+        for one in reversed(taken):
+            bucket = bisect_left(BUCKETS, one[0])
+            if one[2] is not None and filled.pop(bucket, False):
+                self.exemplars[bucket] = (max(one[0], 0.0), one[1], one[2])
+            if not filled:
+                break
 
 
 class _Kind:
@@ -89,6 +122,8 @@ class RequestTally:
 
     def start_afresh(self) -> None:
         """Forget everything: this process has just been forked."""
+        for kind in list(getattr(self, "_kinds", {}).values()):
+            kind.series = {}  # of requests that go on here
         self._lock = threading.Lock()
         self._kinds: dict[tuple[str, str, str], _Kind] = {}
         # The same by what a server says, where that is what is counted.
@@ -135,29 +170,23 @@ class RequestTally:
         if isinstance(request, InFlight):
             request.metrics.record(request, seconds, status, route, span)
             return
-        if seconds < 0.0:
-            seconds = 0.0
-        bucket = bisect_left(BUCKETS, seconds)
-        exemplified = span is not None and (
-            type(span) is LeanSpan or span.get_span_context().trace_flags.sampled
-        )
-        key = (status, route)
         request.going.pop()
+        series = request.series.get((status, route))
+        if series is None:
+            series = self._series(request, (status, route))
+        pending = series.pending
+        ids = span._context if type(span) is LeanSpan else _ids(span)
+        pending.append((seconds, time_ns(), ids))
+        if len(pending) >= _AT_ONCE:
+            with self._lock:
+                series.count()
+
+    def _series(self, kind: _Kind, answered: _Answered) -> _Series:
         with self._lock:
-            if request.owner is not self._lock:
+            if kind.owner is not self._lock:
                 # This process has been forked meanwhile.
-                request = self._kind_of(request.method, request.scheme, request.version)
-            series = request.series.get(key)
-            if series is None:
-                series = request.series[key] = _Series()
-            series.buckets[bucket] += 1
-            series.total += seconds
-            if seconds < series.least:
-                series.least = seconds
-            if seconds > series.largest:
-                series.largest = seconds
-            if exemplified:
-                series.exemplars[bucket] = (seconds, time_ns(), span)  # type: ignore[assignment]
+                kind = self._kind_of(kind.method, kind.scheme, kind.version)
+            return kind.series.setdefault(answered, _Series())
 
     def _kind(self, said: tuple[str, str, str]) -> _Kind:
         method, scheme, protocol = said
@@ -199,6 +228,12 @@ class RequestTally:
         return ScopeMetrics(self._scope, metrics, self._schema_url) if metrics else None
 
 
+def _ids(span: Span | None) -> SpanContext | None:
+    """Return the ids of a span, if it is sampled."""
+    context = None if span is None else span.get_span_context()
+    return context if context is not None and context.trace_flags.sampled else None
+
+
 def _metric(described: tuple[str, str, str], data: Sum | Histogram) -> Metric:
     name, unit, description = described
     return Metric(name, description, unit, data)
@@ -222,6 +257,7 @@ def _active_attributes(method: str, scheme: str) -> dict[str, Any]:
 
 
 def _point(kind: _Kind, answered: _Answered, series: _Series, now: int) -> HistogramDataPoint:
+    series.count()
     status, route = answered
     attributes = _active_attributes(kind.method, kind.scheme)
     if kind.version:
@@ -235,8 +271,7 @@ def _point(kind: _Kind, answered: _Answered, series: _Series, now: int) -> Histo
         attributes["http.route"] = route
     taken, series.exemplars = series.exemplars, {}
     exemplars = []
-    for _, (seconds, when, span) in sorted(taken.items()):
-        ids = span.get_span_context()
+    for _, (seconds, when, ids) in sorted(taken.items()):
         exemplars.append(Exemplar({}, seconds, when, ids.span_id, ids.trace_id))
     return HistogramDataPoint(
         attributes=attributes,

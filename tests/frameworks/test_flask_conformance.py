@@ -188,6 +188,7 @@ CASES = {
     "a method in small letters": get(environ={"REQUEST_METHOD": "get"}),
     "a method with spaces": get(environ={"REQUEST_METHOD": " get "}),
     "no method": get(environ={"REQUEST_METHOD": ""}),
+    "no word of a method": get(without=("REQUEST_METHOD",)),
     "an unknown method of no route": get("/none", method="BREW"),
     "404": get("/missing"),
     "404 at the root": get("/"),

@@ -44,6 +44,11 @@ _new_tuple: Final = tuple.__new__
 class OwnTracerProvider(TracerProvider):
     """The SDK's tracer provider with tracers of ours."""
 
+    def __init__(self, **given: Any) -> None:
+        """Make a provider of what the SDK's is made of."""
+        super().__init__(**given)
+        self._handed: dict[tuple[str, str | None, str | None], OwnTracer] = {}
+
     def get_tracer(
         self,
         instrumenting_module_name: str,
@@ -52,12 +57,16 @@ class OwnTracerProvider(TracerProvider):
         attributes: Attributes = None,
     ) -> Any:
         """Return the tracer of an instrumentation scope."""
-        tracer = super().get_tracer(
-            instrumenting_module_name, instrumenting_library_version, schema_url, attributes
-        )
+        # Many ask each time; the SDK makes two objects and a filter for warnings before it looks.
+        asked = (instrumenting_module_name, instrumenting_library_version, schema_url)
+        if attributes is None and asked in self._handed:
+            return self._handed[asked]
+        tracer = super().get_tracer(*asked, attributes)
         if type(tracer) is Tracer:
             # The SDK makes and keeps it, and knows no other class; it has the same attributes.
             tracer.__class__ = OwnTracer
+        if attributes is None and isinstance(tracer, OwnTracer) and instrumenting_module_name:
+            self._handed[asked] = tracer
         return tracer
 
 
@@ -150,13 +159,18 @@ class OwnTracer(Tracer):
                 if not known.trace_flags & TraceFlags.SAMPLED:
                     return None
                 span._parent = parent_context = known
-        if parent_context is None and shared.at_random:
-            trace_id = getrandbits(128) or self.id_generator.generate_trace_id()
+        if shared.at_random:
+            # Its bits are drawn here, and all ids are within their bounds.
+            if parent_context is None:
+                trace_id = getrandbits(128) or self.id_generator.generate_trace_id()
+                flags, state = _SAMPLED_AT_RANDOM, DEFAULT_TRACE_STATE
+            else:
+                trace_id, state = parent_context.trace_id, parent_context.trace_state
+                at_random = parent_context.trace_flags & TraceFlags.RANDOM_TRACE_ID
+                flags = _SAMPLED_AT_RANDOM if at_random else _SAMPLED
             span_id = getrandbits(64) or self.id_generator.generate_span_id()
-            span._context = _new_tuple(
-                SpanContext,
-                (trace_id, span_id, False, _SAMPLED_AT_RANDOM, DEFAULT_TRACE_STATE, True),
-            )
+            ids = (trace_id, span_id, False, flags, state, True)
+            span._context = _new_tuple(SpanContext, ids)
         else:
             span._context = self._identify(parent_context)
         bounded = _new(BoundedAttributes)
@@ -182,7 +196,7 @@ class OwnTracer(Tracer):
         return span
 
     def _identify(self, above: SpanContext | None) -> SpanContext:
-        """Give a span its ids."""
+        """Give a span its ids by a generator of the program's."""
         ids = self.id_generator
         state: TraceState | None = None
         if above is None:

@@ -239,6 +239,8 @@ def test_tracers_and_spans_are_the_sdks():
     assert isinstance(span, Span)
     assert isinstance(span, LeanSpan)
     assert provider.get_tracer("shop", "1", attributes={"a": 1}) is tracer
+    assert provider.get_tracer("shop", "1") is provider.get_tracer("shop", "1") is not tracer
+    assert provider.get_tracer("shop") is provider.get_tracer("shop", "")
 
 
 def test_the_sdk_can_be_disabled(monkeypatch):
@@ -284,17 +286,23 @@ def test_spans_may_be_told_of_side_by_side():
     assert [type(span) for span in kept.records] == [ReadableSpan]
 
 
-def test_ids_are_the_default_generators():
+@pytest.mark.parametrize("flags", [1, 3])
+def test_ids_are_the_default_generators(flags):
     provider, kept = provider_of(True, id_generator=None)
     tracer = provider.get_tracer("shop")
-    with tracer.start_as_current_span("outer"):
+    with tracer.start_as_current_span("outer", Context()):
         tracer.start_span("inner").end()
-    inner, outer = (span.context for span in kept.records)
+    above = SpanContext(7, 8, True, TraceFlags(flags), TraceState([("a", "b")]))
+    remote = set_span_in_context(NonRecordingSpan(above), Context())
+    tracer.start_span("of another process", remote).end()
+    inner, outer, other = (span.context for span in kept.records)
 
     assert inner.trace_id == outer.trace_id
     assert inner.span_id != outer.span_id
     assert all(context.is_valid and context.trace_flags == 3 for context in (inner, outer))
     assert inner == SpanContext(*inner.__getnewargs__())
+    assert (other.trace_id, other.trace_flags, other.trace_state) == (7, flags, above.trace_state)
+    assert kept.records[2].parent is above
 
 
 def test_threads_that_end_one_span_at_once_end_it_once():

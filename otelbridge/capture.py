@@ -97,7 +97,10 @@ class Capture:
                 record = passed
             if self._intercept(record):
                 return False
-            self.take(record)
+            try:
+                self._take(record, None)
+            except Exception:
+                self.failed(record)
             if not self._host_wants(logger, record):
                 return False
             remove_own_attributes(record, logger)
@@ -144,7 +147,7 @@ class Capture:
     def take(
         self,
         record: logging.LogRecord,
-        unless: Callable[[logging.Handler], bool] = lambda handler: False,
+        unless: Callable[[logging.Handler], bool] | None = None,
     ) -> None:
         """Hand a record to our handlers, and to nobody else; never raises.
 
@@ -158,13 +161,16 @@ class Capture:
             # A record that somebody made by hand; the program that logs it is not to blame.
             self.failed(record)
 
-    def _take(self, record: logging.LogRecord, unless: Callable[[logging.Handler], bool]) -> None:
+    def _take(
+        self, record: logging.LogRecord, unless: Callable[[logging.Handler], bool] | None
+    ) -> None:
         if record.name.startswith(NOT_SENT) or not (self.handlers or self.passes):
             return
-        if TAKEN_ATTRIBUTE in record.__dict__:
+        known = record.__dict__
+        if TAKEN_ATTRIBUTE in known:
             # It comes by again, from a queue between threads or processes.
             return
-        record.__dict__[TAKEN_ATTRIBUTE] = True
+        known[TAKEN_ATTRIBUTE] = True
         self._arrived()
         if self.translate is not None:
             record = self.translate(record)
@@ -175,7 +181,7 @@ class Capture:
         if self.passes is not None and not self.passes(record):
             return
         for handler in self.handlers:
-            if record.levelno >= handler.level and not unless(handler):
+            if record.levelno >= handler.level and (unless is None or not unless(handler)):
                 # Handlers report their own failures (handleError), so none reaches the program.
                 handler.handle(record)
 

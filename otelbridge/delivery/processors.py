@@ -107,16 +107,21 @@ class Way:
 
     def delivery_of_encoded(self) -> Delivery | None:
         """Return who alone takes the next record, if it is encoded; ``None`` for anybody else."""
-        delivery = self._find()
-        return delivery if delivery is not None and self.logger._is_enabled() else None
+        if self._of_sdk:
+            logger = self.logger
+            listeners = logger._multi_log_record_processor._log_record_processors
+            if listeners is not self._listeners:
+                self._find(listeners)
+            if self._delivery is not None and logger._is_enabled():
+                return self._delivery
+        return None
 
     def hand_over(self, record: TakenRecord) -> None:
-        """Emit a record, as ``logger.emit(record.log_record)`` would.
+        """Emit a record, as ``logger.emit(record.log_record)`` would, to who listened just now.
 
         Args:
             record: attributes and body are plain data, and every key is a text that is not empty.
         """
-        self._find()
         logger = self.logger
         if self._ours is None:
             made = record.log_record
@@ -130,18 +135,12 @@ class Way:
             for processor in self._ours:
                 processor.delivery.put(record)
 
-    def _find(self) -> Delivery | None:
-        """Look who listens, if that has changed; one that is added makes another tuple."""
-        if not self._of_sdk:
-            return None
-        logger = self.logger
-        listeners = logger._multi_log_record_processor._log_record_processors
-        if listeners is not self._listeners:
-            ours = self._ours = _only_deliveries(logger)
-            alone = ours is not None and len(ours) == 1 and ours[0].delivery.takes_encoded
-            self._delivery = ours[0].delivery if ours and alone else None
-            self._listeners = listeners
-        return self._delivery
+    def _find(self, listeners: Any) -> None:
+        """Look who listens; one that is added makes another tuple of them."""
+        ours = self._ours = _only_deliveries(self.logger)
+        alone = ours is not None and len(ours) == 1 and ours[0].delivery.takes_encoded
+        self._delivery = ours[0].delivery if ours and alone else None
+        self._listeners = listeners
 
 
 def _only_deliveries(logger: Any) -> tuple[LogProcessor, ...] | None:

@@ -26,8 +26,9 @@ def remove_own_attributes(record: logging.LogRecord, logger: logging.Logger) -> 
             if _has_use(*kinds):
                 return
         node = node.parent if node.propagate else None
+    forget = record.__dict__.pop
     for name in OWN_ATTRIBUTES:
-        record.__dict__.pop(name, None)
+        forget(name, None)
 
 
 @lru_cache(maxsize=256)

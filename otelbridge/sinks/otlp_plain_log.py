@@ -20,7 +20,7 @@ from otelbridge.records.scope_fields import FIELDS_ATTRIBUTE
 from otelbridge.records.uid import record_uid
 from otelbridge.schema import ORIGIN_ATTRIBUTES, RECORD_UID
 from otelbridge.sinks.otlp_values import TEXT_LENGTHS, any_value, field, head_of, tags
-from otelbridge.sinks.otlp_wire import RECORD, UID_HEAD, origin_attributes, severity, span_ids
+from otelbridge.sinks.otlp_wire import UID_HEAD, origin_attributes, record_field, severity, span_ids
 
 if TYPE_CHECKING:
     from opentelemetry._logs import SeverityNumber
@@ -35,7 +35,7 @@ _ATTRIBUTES: Final = tags(b"\x32")
 # A body that is a short text: its field, that of the text in it, and both lengths.
 _BODIES: Final = tuple(b"\x2a" + lengths for lengths in TEXT_LENGTHS)
 # Of a small number: the length of its value, the value's tag, and itself.
-_SMALL: Final = tuple(bytes((2, 0x18, number)) for number in range(128))
+_SMALL: Final = tuple(field(b"", any_value(number)) for number in range(1_000))
 # What makes a record one that is looked at more closely.
 _NOTED: Final = frozenset({EVENT_ATTRIBUTE, EXCEPTION_ATTRIBUTE})
 _OWN_NAMES: Final = ORIGIN_ATTRIBUTES | {RECORD_UID}
@@ -97,8 +97,9 @@ def write_plain_log(
                 parts.append(_ATTRIBUTES[around + size] + head + TEXT_LENGTHS[size] + content)
                 continue
             content = any_value(value)
-        elif kind is int and 0 <= value < 0x80 and around < 0x80:
-            parts.append(_ATTRIBUTES[around] + head + _SMALL[value])
+        elif kind is int and 0 <= value < 1_000 and around < 0x7F:
+            content = _SMALL[value]
+            parts.append(_ATTRIBUTES[around - 3 + len(content)] + head + content)
             continue
         elif kind is int or kind is bool or (kind is float and value - value == 0.0):
             content = any_value(value)
@@ -113,7 +114,7 @@ def write_plain_log(
         span_ids(context),
         _TIMES(0x59, time_ns()),
     )
-    return field(RECORD, b"".join(parts))
+    return record_field(b"".join(parts))
 
 
 @lru_cache(maxsize=1024)

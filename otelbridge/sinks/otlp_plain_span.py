@@ -14,7 +14,7 @@ from opentelemetry.attributes import BoundedAttributes
 
 from otelbridge.records.redaction import is_secret, may_hold_secret, when_names_change
 from otelbridge.sinks.otlp_values import any_value, field, head_of
-from otelbridge.sinks.otlp_wire import RECORD, span_kind, span_status, text_field
+from otelbridge.sinks.otlp_wire import record_field, span_kind, span_status, text_field
 
 # Of the text of one value; longer ones are not worth their place in memory.
 _MOST_CHARS: Final = 1_024
@@ -52,8 +52,7 @@ def write_plain_span(span: Any) -> bytes:
         or not _KINDS.issuperset(map(type, plain.values()))
     ):
         raise ValueError("a span that is to be looked into")
-    return field(
-        RECORD,
+    return record_field(
         b"".join(
             (
                 _IDS(b"\x0a\x10", trace_id >> 64, trace_id & _LOW, b"\x12\x08", span_id),

@@ -10,6 +10,7 @@ that sends is to put records together, which never keeps others from the interpr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from opentelemetry._logs import LogRecord
@@ -23,7 +24,7 @@ from otelbridge.delivery.queue import EncodedRecords
 from otelbridge.delivery.turns import in_turns
 from otelbridge.sinks import otlp_wire
 from otelbridge.sinks.otlp_body import PATHS
-from otelbridge.sinks.otlp_values import field
+from otelbridge.sinks.otlp_values import field, varint
 
 # Of a request, a resource's group or a scope's: the first, second and third field, all of bytes.
 _FIRST: Final = b"\x0a"
@@ -56,7 +57,7 @@ class RequestEncoder:
         Raises:
             Exception: it is not one that is written in a few microseconds.
         """
-        return field(otlp_wire.RECORD, self._write(record))
+        return otlp_wire.record_field(self._write(record))
 
     def encode(self, records: Sequence[Any]) -> bytes:
         """Encode records as a request.
@@ -69,15 +70,17 @@ class RequestEncoder:
         """
         first = records[0].resource
         if all(record.resource is first for record in records):
-            return self._group(first, records)
+            return b"".join(self._group(first, records))
         # Rare, and slow: a resource's hash is that of its attributes as JSON.
         groups: dict[Any, list[Any]] = {}
         for record in records:
             groups.setdefault(record.resource, []).append(record)
-        return b"".join([self._group(resource, group) for resource, group in groups.items()])
+        return b"".join(
+            chain.from_iterable(self._group(resource, group) for resource, group in groups.items())
+        )
 
-    def _group(self, resource: Any, records: Sequence[Any]) -> bytes:
-        """Encode records of one resource, by their scopes."""
+    def _group(self, resource: Any, records: Sequence[Any]) -> list[bytes | bytearray]:
+        """Encode records of one resource, by their scopes, in parts that are copied only once."""
         scopes: dict[Any, tuple[list[bytes | bytearray], bytes]] = {}
         parts: list[bytes | bytearray] = []
         last: Any = self
@@ -92,15 +95,18 @@ class RequestEncoder:
                 parts, _ = scopes[scope]
             parts.append(record.body if type(record) is EncodedRecords else self._written(record))
         head, tail = self._resource_frame(resource)
-        groups = [field(_SECOND, b"".join([*parts, end])) for parts, end in scopes.values()]
-        return field(_FIRST, b"".join([head, *groups, tail]))
+        whole: list[bytes | bytearray] = [head]
+        for parts, end in scopes.values():
+            whole += (_SECOND + varint(sum(map(len, parts)) + len(end)), *parts, end)
+        whole.append(tail)
+        return [_FIRST + varint(sum(map(len, whole))), *whole]
 
     def _written(self, record: Any) -> bytes:
         try:
             return self.write(record)
         except Exception:
             # Text that is no Unicode, a number beyond 64 bits, a value of a kind of its own.
-            return field(otlp_wire.RECORD, self._by_stock(record, 2))
+            return otlp_wire.record_field(self._by_stock(record, 2))
 
     def _resource_frame(self, resource: Any) -> tuple[bytes, bytes]:
         """Write what stands before and after the records of a resource."""

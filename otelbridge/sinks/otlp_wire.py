@@ -38,8 +38,6 @@ _EVENT_ATTRIBUTES: Final = tags(b"\x1a")
 _LINK_ATTRIBUTES: Final = tags(b"\x22")
 _SCOPE_ATTRIBUTES: Final = tags(b"\x1a")
 _RESOURCE_ATTRIBUTES: Final = tags(b"\x0a")
-# Of the field that a record is in its scope's group.
-RECORD: Final = b"\x12"
 # What stands before the characters of a record's id, which are always as many.
 UID_HEAD: Final = (
     b"\x32"
@@ -98,6 +96,14 @@ def _taken(record: TakenRecord) -> bytes:
     if record.event_name is not None:
         parts.append(text_field(b"\x62", record.event_name))
     return b"".join(parts)
+
+
+def record_field(written: bytes) -> bytes:
+    """Make of a record the field that it is in its scope's group."""
+    size = len(written)
+    if 0x80 <= size < 0x4000:
+        return bytes((0x12, size & 0x7F | 0x80, size >> 7)) + written
+    return field(b"\x12", written)
 
 
 def origin_attributes(origin: Origin) -> bytes:

@@ -51,7 +51,7 @@ class Capture:
             same to the same place; asked with ``logging.lastResort`` too. ``None`` if none is.
         passes: tells whether our handlers are to get a record.
         translate: puts another in the place of a record, before anything else is asked of it.
-        rewrite: changes a record before our handlers get it.
+        rewrites: by the names of loggers, what changes their records before our handlers get them.
         failed: is told of a record that could not be handed over, while the exception is handled.
     """
 
@@ -70,7 +70,7 @@ class Capture:
         self.replaced: Callable[[logging.Handler | None], bool] | None = None
         self.passes: Callable[[logging.LogRecord], bool] | None = None
         self.translate: Callable[[logging.LogRecord], logging.LogRecord] | None = None
-        self.rewrite: Callable[[logging.LogRecord], logging.LogRecord] | None = None
+        self.rewrites: dict[str, Callable[[logging.LogRecord], logging.LogRecord]] = {}
         self.failed: Callable[[logging.LogRecord], None] = lambda record: None
         self._intercept = intercept
         self._arrived = arrived
@@ -129,10 +129,11 @@ class Capture:
         if isinstance(logging.root.level, LoweredLevel):
             logging.root.setLevel(logging.root.level.host_level)
 
-    def also_rewrite(self, change: Callable[[logging.LogRecord], logging.LogRecord]) -> None:
-        """Have records changed by one more function, after those that do so already."""
-        before = self.rewrite
-        self.rewrite = change if before is None else lambda record: change(before(record))
+    def rewrite(
+        self, loggers: Iterable[str], change: Callable[[logging.LogRecord], logging.LogRecord]
+    ) -> None:
+        """Have the records of some loggers, each by its full name, changed by a function."""
+        self.rewrites.update(dict.fromkeys(loggers, change))
 
     def record_in_hand(self) -> logging.LogRecord | None:
         """Return the record that a logger's handlers are being given in this thread."""
@@ -176,8 +177,9 @@ class Capture:
             record = self.translate(record)
         # Now, in the thread that logs; a handler of the program's may write it in another.
         scope_fields(record)
-        if self.rewrite is not None:
-            record = self.rewrite(record)
+        rewrite = self.rewrites.get(record.name)
+        if rewrite is not None:
+            record = rewrite(record)
         if self.passes is not None and not self.passes(record):
             return
         for handler in self.handlers:

@@ -211,7 +211,7 @@ class Instrumentation:
         from otelbridge.capture import Capture
         from otelbridge.frameworks.apps import own_name
         from otelbridge.frameworks.instrumentations import instrument_libraries, is_disabled
-        from otelbridge.frameworks.urls import redact_access_record
+        from otelbridge.frameworks.urls import ACCESS_LOGGERS, redact_access_record
         from otelbridge.imports import when_imported
         from otelbridge.pipeline import Pipeline
         from otelbridge.resource import build_resource, has_own_name
@@ -228,7 +228,7 @@ class Instrumentation:
         self._handlers = self._build_handlers()
         self._set_resource({})
         self._capture = Capture(overhear, self._check_process)
-        self._capture.also_rewrite(redact_access_record)
+        self._capture.rewrite(ACCESS_LOGGERS, redact_access_record)
         self._capture.failed = self._pipeline.note_failed
         if "console" in settings.sinks:
             self._capture.replaced = lambda handler: handler is logging.lastResort
@@ -409,7 +409,7 @@ class Instrumentation:
 
         assert self._capture is not None
         celery.watch_worker(self._end_pool_process)
-        self._capture.also_rewrite(celery.complete_record)
+        self._capture.rewrite(celery.TASK_LOGGERS, celery.complete_record)
 
     def _end_pool_process(self, ended: Ended) -> None:
         if self._watch is not None:

@@ -31,7 +31,7 @@ _REPORTED: Final = "_otelbridge_reported"
 _MAX_MESSAGE_CHARS: Final = 1_000
 
 # asyncio logs what nobody awaited itself.
-_ASYNCIO: Final = "asyncio"
+ASYNCIO: Final = "asyncio"
 
 
 class LastError(NamedTuple):
@@ -190,7 +190,7 @@ def mark_uncaught(record: logging.LogRecord) -> logging.LogRecord:
     Returns:
         A copy, so that the program's own handlers see no mark; the record itself if it is none.
     """
-    if record.name != _ASYNCIO or not record.exc_info:
+    if not record.exc_info:
         return record
     record_uid(record)
     changed = logging.makeLogRecord(record.__dict__)

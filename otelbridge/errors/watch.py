@@ -15,7 +15,7 @@ from otelbridge.errors.exclusions import exclusions
 from otelbridge.errors.futures import Futures
 from otelbridge.errors.hooks import Hooks
 from otelbridge.errors.raised_in import RaisedIn
-from otelbridge.errors.report import Errors, mark_uncaught
+from otelbridge.errors.report import ASYNCIO, Errors, mark_uncaught
 from otelbridge.errors.terminal import Backlight
 from otelbridge.imports import when_imported
 from otelbridge.lifecycle import Life
@@ -96,7 +96,7 @@ class Watch:
         places = frozenset(settings.catch)
         self._capture.passes = self.errors.passes
         if "asyncio" in places:
-            self._capture.also_rewrite(mark_uncaught)
+            self._capture.rewrite([ASYNCIO], mark_uncaught)
             when_imported("asyncio.base_events", self._loops.install)
         self._hooks.install(places)
         if sys.version_info < (3, 11):

@@ -38,6 +38,8 @@ from otelbridge.records.uid import record_uid
 _RUNS: Final = "celery.app.trace"
 _RECEIVES: Final = "celery.worker.strategy"
 _REQUESTS: Final = "celery.worker.request"
+# Whose records tell of tasks.
+TASK_LOGGERS: Final = (_RUNS, _RECEIVES, _REQUESTS)
 
 _POOL_OF_PROCESSES: Final = "celery.concurrency.prefork"
 
@@ -89,13 +91,11 @@ def watch_worker(ended: Callable[[Ended], object]) -> None:
 
 
 def complete_record(record: logging.LogRecord) -> logging.LogRecord:
-    """Say in a record of Celery's what it knows of the task, under names that can be searched.
+    """Say in a record of :data:`TASK_LOGGERS` what it knows, under names that can be searched.
 
     Returns:
-        A changed copy; the record itself if it is none of Celery's.
+        A changed copy.
     """
-    if record.name not in {_RUNS, _RECEIVES, _REQUESTS}:
-        return record
     record_uid(record)  # the copy's too
     changed = logging.makeLogRecord(record.__dict__)
     known = changed.__dict__.pop("data", None)

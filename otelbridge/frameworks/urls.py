@@ -70,8 +70,6 @@ def redact_access_record(record: logging.LogRecord) -> logging.LogRecord:
         The record itself where there are none, else a changed copy; the program's own handlers
         go on writing what they always wrote.
     """
-    if record.name not in ACCESS_LOGGERS:
-        return record
     try:
         text = record.getMessage()
     except Exception:

@@ -18,6 +18,7 @@ from otelbridge.records.message import message_text
 from otelbridge.records.uid import record_uid
 from otelbridge.records.values import DEFAULT_MAX_CHARS, MAX_KEY_CHARS, json_key, json_value
 from otelbridge.sinks.otlp_plain_log import write_plain_log
+from otelbridge.sinks.otlp_wire import severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,11 @@ def severity_number(level: int) -> int:
 @lru_cache(maxsize=256, typed=True)
 def _severity(level: int) -> SeverityNumber:
     return SeverityNumber(severity_number(level))
+
+
+@lru_cache(maxsize=256, typed=True)
+def _written_severity(level: int, name: str) -> bytes:
+    return severity(_severity(level), name)
 
 
 class OTLPHandler(logging.Handler):
@@ -112,7 +118,7 @@ class OTLPHandler(logging.Handler):
         try:
             return write_plain_log(
                 record,
-                _severity(record.levelno),
+                _written_severity(record.levelno, record.levelname),
                 get_current_span().get_span_context(),
                 _known_origin(
                     record.pathname,

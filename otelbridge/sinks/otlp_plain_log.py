@@ -17,13 +17,12 @@ from otelbridge.records.exceptions import EXCEPTION_ATTRIBUTE
 from otelbridge.records.extras import EVENT_ATTRIBUTE, extra_names
 from otelbridge.records.redaction import is_secret, may_hold_secret, when_names_change
 from otelbridge.records.scope_fields import FIELDS_ATTRIBUTE
-from otelbridge.records.uid import record_uid
+from otelbridge.records.uid import UID_ATTRIBUTE, record_uid
 from otelbridge.schema import ORIGIN_ATTRIBUTES, RECORD_UID
 from otelbridge.sinks.otlp_values import TEXT_LENGTHS, any_value, field, head_of, tags
-from otelbridge.sinks.otlp_wire import UID_HEAD, origin_attributes, record_field, severity, span_ids
+from otelbridge.sinks.otlp_wire import UID_HEAD, origin_attributes, record_field, span_ids
 
 if TYPE_CHECKING:
-    from opentelemetry._logs import SeverityNumber
     from opentelemetry.trace import SpanContext
 
     from otelbridge.delivery.taken_record import Origin
@@ -43,7 +42,7 @@ _OWN_NAMES: Final = ORIGIN_ATTRIBUTES | {RECORD_UID}
 
 def write_plain_log(
     record: logging.LogRecord,
-    number: SeverityNumber,
+    severity: bytes,
     context: SpanContext,
     origin: Origin,
     max_chars: int,
@@ -52,7 +51,7 @@ def write_plain_log(
 
     Args:
         record: as logging hands it out.
-        number: its severity.
+        severity: its severity, written.
         context: of the span that is current.
         origin: its call site and thread.
         max_chars: the longest text of one value, in characters.
@@ -82,7 +81,7 @@ def write_plain_log(
     size = len(content)
     parts = [
         _TIMES(0x09, round(record.created * 1e9)),
-        severity(number, record.levelname),
+        severity,
         _BODIES[size] + content if size < 126 else field(b"\x2a", any_value(message)),
     ]
     text = message
@@ -109,7 +108,7 @@ def write_plain_log(
     if len(text) > MOST_CHARS or len(text) > max_chars or may_hold_secret(text):
         return None
     parts += (
-        UID_HEAD + record_uid(record).encode(),
+        UID_HEAD + (known.get(UID_ATTRIBUTE) or record_uid(record)).encode(),
         origin.written or origin_attributes(origin),
         span_ids(context),
         _TIMES(0x59, time_ns()),

@@ -248,6 +248,7 @@ def _flags(context: Any) -> int:
 
 @lru_cache(maxsize=64)
 def severity(number: Any, text: str | None) -> bytes:
+    """Write a record's severity: as a number, and as its source calls it."""
     written = b"" if number is None or not number.value else b"\x10" + varint(number.value)
     return written if text is None else written + text_field(b"\x1a", text)
 

@@ -6,7 +6,7 @@ may add a processor at any time. Everything else is the SDK's own, and so is eve
 
 from __future__ import annotations
 
-from _thread import allocate_lock
+import threading
 from random import getrandbits
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -178,7 +178,7 @@ class OwnTracer(Tracer):
         bounded.maxlen = most
         bounded.dropped = 0
         bounded.max_value_len = None
-        bounded._lock = allocate_lock()
+        bounded._lock = threading.Lock()  # as gevent may have changed it meanwhile
         bounded._immutable = False
         span._name = name
         span._kind = kind
@@ -189,7 +189,7 @@ class OwnTracer(Tracer):
         span._attributes = bounded
         span._resource = shared.resource
         span._instrumentation_scope = shared.scope
-        span._lock = allocate_lock()
+        span._lock = threading.Lock()
         span._listeners = shared
         for tell in shared.starts:
             tell(span, parent)

@@ -1,8 +1,8 @@
 """The metrics of HTTP servers, counted by ourselves.
 
 An SDK's instrument sorts, checks and hashes the attributes of every measurement; here a request's
-few texts are the key as they are, which takes a tenth of the time, and one lock is taken. What is
-read is the same, point for point.
+few texts are the key as they are, which takes a tenth of the time, and durations are counted many
+at once, without a lock for each. What is read is the same, point for point.
 """
 
 from __future__ import annotations

@@ -42,12 +42,18 @@ STAGES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "span start": ("otelbridge.delivery.own_tracer:OwnTracer.start_lean",),
     "span end": ("otelbridge.delivery.lean_span:LeanSpan.end",),
-    "taking log records": ("otelbridge.capture:Capture.take",),
+    "taking log records": ("otelbridge.capture:Capture._take",),
     "log record": ("otelbridge.sinks.otlp_logging:OTLPHandler.emit",),
-    "queue": ("otelbridge.delivery.sender:Delivery.put",),
-    "weighing": ("otelbridge.delivery.assembly:weigh",),
-    "masking": ("otelbridge.sinks.destination:redact_records",),
-    "encoding": ("otelbridge.sinks.otlp_request:RequestEncoder.encode",),
+    "looking for secrets": ("otelbridge.sinks.otlp_plain_log:may_hold_secret",),
+    "encoding": (
+        "otelbridge.sinks.otlp_logging:write_plain_log",
+        "otelbridge.sinks.otlp:write_plain_span",
+    ),
+    "queue": (
+        "otelbridge.delivery.sender:Delivery.put",
+        "otelbridge.delivery.sender:Delivery.put_encoded",
+    ),
+    "putting requests together": ("otelbridge.sinks.otlp_request:RequestEncoder.encode",),
     "spool and memory": (
         "otelbridge.delivery.outbox:Outbox.put",
         "otelbridge.delivery.outbox:Outbox.next",

@@ -98,6 +98,8 @@ class RecordQueue:
             # What a record holds must not keep it from being taken.
             weight = _UNKNOWN_BYTES
         self._entries.append((record, weight, position))
+        # What is encoded from now on comes behind it: a scope's records keep their order.
+        self._open.clear()
         self.count += 1
         self.size += weight
         return self._make_room()

@@ -53,6 +53,15 @@ def test_another_resource_begins_anew():
     assert bodies(queue.take(10)) == [b"a", b"b"]
 
 
+def test_a_scopes_records_keep_their_order_whether_encoded_or_not():
+    queue = make_queue()
+    queue.put_encoded(b"a", SHOP, RESOURCE)
+    queue.put(b"raw")
+    queue.put_encoded(b"b", SHOP, RESOURCE)
+
+    assert bodies(queue.take(10)) == [b"a", b"raw", b"b"]
+
+
 def test_no_more_is_taken_than_asked_for():
     queue = make_queue(at_once=3)
     for number in range(7):

@@ -16,7 +16,9 @@ from otelbridge.store.protocol import Signal
 from otelbridge.store.sqlite import tables
 from otelbridge.store.sqlite.insert import Inserter
 from otelbridge.store.sqlite.kql import compile_query, register, resource_names
+from otelbridge.store.sqlite.kql_index import has_prefix
 from otelbridge.store.sqlite.kql_tokens import TOKENIZE, token_patterns, tokens
+from otelbridge.store.sqlite.matching import Matching, matching, newest_first
 from tests.search.queries import LOG_QUERIES, LOGS, SPAN_QUERIES, SPANS
 from tests.search.records import LOGS as RANDOM_LOGS
 from tests.search.records import SPAN_RECORDS, queries
@@ -56,8 +58,25 @@ class Database:
         """What is found in each of the ways a query may be compiled."""
         names = resource_names(self.connection)
         everything = (0, 2**62)
-        for options in ({}, {"resource_names": names}, {"ids": everything}):
+        for options in (
+            *({}, {"resource_names": names}, {"ids": everything}, {"prefixes": False}),
+            {"prefixes": False, "resource_names": names, "ids": everything},
+        ):
             yield self.find(query, signal, now=0, **options)
+        yield self.matched([matching(self.connection, query, signal, *everything)])
+        yield self.matched(newest_first(self.connection, query, signal, *everything))
+
+    def matched(self, parts: Sequence[Matching]) -> list[int]:
+        """The ids of the rows that match, asked for as the store does."""
+        newest: list[int] = []
+        for found in parts:
+            rows = self.connection.execute(
+                f"SELECT r.id FROM {found.source} WHERE {found.where} ORDER BY {found.rowid} DESC",
+                found.params,
+            )
+            newest += (row[0] for row in rows)
+        assert newest == sorted(newest, reverse=True)
+        return newest[::-1]
 
 
 def expected(records: Sequence[Any], ids: Sequence[int], query: Query) -> list[int]:
@@ -296,6 +315,107 @@ def test_the_index_proposes_where_it_can(text: str, match: str | None, where: st
     compiled = compile_query(query, "logs")
     assert compiled.match == match
     assert (compiled.where == "1") == (where == "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("refused and pay*", '"refused"'),
+        ("refused and not pay*", '"refused"'),
+        ('"refused by" and message: pay*', '("refused" AND "by")'),
+        ("refused or pay*", None),
+        ("(refused and pay*) or bank", '("refused" OR "bank")'),
+        ("attributes.user: al*", None),
+        ("attributes.user: a-b*", '"a"'),
+        ("message: (refused or pay*)", None),
+        ("pay*", None),
+    ],
+)
+def test_without_beginnings_the_index_proposes_by_whole_words(text: str, match: str | None) -> None:
+    query = parse(text)
+    assert query is not None
+    assert compile_query(query, "logs", prefixes=False).match == match
+
+
+# More than are tested one by one.
+MANY = 2_400
+
+
+@pytest.fixture(scope="module")
+def many() -> tuple[list[LogRecord], Database]:
+    """Records of which many hold one word and few another."""
+    words = ("refund", "payment", "pay", "bank")
+    records = [
+        LogRecord(
+            second * 10**9,
+            f"{'seldom' if second % 400 == 0 else 'ever'} often {words[second % 4]} {second}",
+            {"user": f"user{second % 7}", "code": f"CARD-{second % 11:03d}"},
+            {"service.name": "shop"},
+            Scope(),
+        )
+        for second in range(1, MANY + 1)
+    ]
+    return records, Database(Batch(logs=records))
+
+
+@pytest.mark.parametrize(
+    ("text", "by_rows"),
+    [
+        ("seldom and re*", True),
+        ("seldom and not pay*", True),
+        ('"seldom often" and user: user1*', True),
+        ("code: CARD-007 and user: user1*", True),
+        ("(seldom and pay*) or 1711", True),
+        ("seldom and (pay* or user: user3)", True),
+        ("often and re*", False),
+        ("often and not pay*", False),
+        ('"often bank" and user: user*', True),
+        ("service.name: shop and message: ban*", False),
+        ("seldom or ref*", False),
+        ("user: user1*", False),
+        ("pay*", False),
+    ],
+)
+def test_beginnings_are_left_to_the_rows_where_whole_words_propose_few(
+    many: tuple[list[LogRecord], Database], text: str, by_rows: bool
+) -> None:
+    records, database = many
+    query = parse(text)
+    assert query is not None
+    found = matching(database.connection, query, "logs", 0, 2**62)
+    asked = found.match is not None and has_prefix(found.match)
+    assert asked == (not by_rows)
+    wanted = expected(records, database.ids["logs"], query)
+    assert wanted
+    for ids in database.ways(query, "logs"):
+        assert ids == wanted
+
+
+def test_rows_outside_the_range_do_not_count_for_what_words_propose(
+    many: tuple[list[LogRecord], Database],
+) -> None:
+    _, database = many
+    query = parse("often and re*")
+    assert query is not None
+    ids = database.ids["logs"]
+    found = matching(database.connection, query, "logs", ids[0], ids[1000])
+    assert found.match == '"often"'
+    found = matching(database.connection, query, "logs", ids[0], ids[1001])
+    assert found.match == '("often" AND "re" *)'
+
+
+def test_the_newest_rows_that_whole_words_propose_are_tested_first(
+    many: tuple[list[LogRecord], Database],
+) -> None:
+    _, database = many
+    query = parse("often and re*")
+    assert query is not None
+    ids = database.ids["logs"]
+    newer, older = newest_first(database.connection, query, "logs", ids[0], ids[-1])
+    assert newer.match == '"often"'
+    assert older.match == '("often" AND "re" *)'
+    assert len(database.matched([newer])) == 1000 // 4
+    assert database.matched([newer, older]) == database.find(query, "logs")[:-1]
 
 
 def test_a_bare_name_is_looked_for_by_index_unless_resources_have_it_too() -> None:

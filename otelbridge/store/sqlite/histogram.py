@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from otelbridge import schema
 from otelbridge.search.query import Query
 from otelbridge.store.protocol import Histogram, HistogramBar, TimeRange
+from otelbridge.store.sqlite.kql_index import has_prefix
 from otelbridge.store.sqlite.matching import Matching, id_range, matching
 from otelbridge.store.sqlite.tables import ROLLUP_WIDTHS
 from otelbridge.store.sqlite.words import severity_word
@@ -59,7 +60,7 @@ def read_histogram(
     else:
         found = matching(connection, query, "logs", first, end)
         # Of the beginning of a word the index makes one list anew for every question.
-        if found.exact and found.match is not None and "*" not in found.match:
+        if found.exact and found.match is not None and not has_prefix(found.match):
             counted = _count_words(connection, found.match, first, end, step)
         else:
             counted = _count_rows(connection, found, step)

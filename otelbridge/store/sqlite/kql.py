@@ -75,6 +75,7 @@ def compile_query(
     ids: tuple[int, int] | None = None,
     now: int | None = None,
     index_first: bool = True,
+    prefixes: bool = True,
 ) -> Compiled:
     """Translate a query.
 
@@ -85,8 +86,11 @@ def compile_query(
         ids: the first id and the end of the ids that are asked for, where there is a range.
         now: nanoseconds since the epoch, for ``now-15m``.
         index_first: the index may propose rows; else the condition decides alone.
+        prefixes: the index is asked for beginnings of words too; else for whole words only, and
+            the row confirms the rest.
     """
-    compiler = _Compiler(signal, resource_names, ids, time.time_ns() if now is None else now)
+    now = time.time_ns() if now is None else now
+    compiler = _Compiler(signal, resource_names, ids, now, prefixes)
     part = compiler.part(query)
     if not index_first:
         return Compiled(None, part.alone.text, part.alone.params)
@@ -116,11 +120,13 @@ class _Compiler:
         names: Collection[str] | None,
         ids: tuple[int, int] | None,
         now: int,
+        prefixes: bool,
     ) -> None:
         self._signal: Signal = signal
         self._names = names
         self._ids = ids
         self._now = now
+        self._prefixes = prefixes
 
     def part(self, query: Query) -> Part:
         if isinstance(query, And):
@@ -200,9 +206,9 @@ class _Compiler:
     def _anywhere(self, sequence: Sequence[TokenPattern]) -> Part:
         if not sequence:
             return _NOTHING
-        match = kql_index.sequence(sequence)
+        match = kql_index.sequence(sequence, prefixes=self._prefixes)
         indexed = self._indexed(match)
-        if kql_index.is_exact(sequence):
+        if match is not None and kql_index.is_exact(sequence):
             return Part(match, TRUE, indexed)
         spec = write("words", [list(sequence)])
         if self._signal == "logs":
@@ -229,7 +235,7 @@ class _Compiler:
         if field.location == "column" and field.kind not in {"text", "keyword"}:
             condition = kql_columns.condition(query, field, self._now)
             return _NOTHING if condition == FALSE else Part(None, condition, condition)
-        test = _test(query, field)
+        test = _test(query, field, self._prefixes)
         if test is None:
             return _NOTHING
         name, value, match = test
@@ -301,7 +307,7 @@ _ORIGIN: Final = {"logs": schema.ORIGIN_ATTRIBUTES, "spans": SPAN_CONSTANTS}
 _Test: TypeAlias = "tuple[str, Any, str | None]"
 
 
-def _test(query: Match | Exists | Compare, field: Field) -> _Test | None:
+def _test(query: Match | Exists | Compare, field: Field, prefixes: bool) -> _Test | None:
     """The test of a field's values; ``None`` for one that nothing passes."""
     if isinstance(query, Exists):
         return "exists", None, None
@@ -310,21 +316,22 @@ def _test(query: Match | Exists | Compare, field: Field) -> _Test | None:
             return None
         return "compare", [query.operator, query.value], None
     if field.kind == "text":
-        return _text_test(query)
+        return _text_test(query, prefixes)
     parts = [query.value] if query.quoted else pieces(query.value)
     if len(parts) == 1:
         return "equals", parts[0], kql_index.whole(parts)
-    return "pattern", parts, kql_index.whole(parts)
+    return "pattern", parts, kql_index.whole(parts, prefixes=prefixes)
 
 
-def _text_test(query: Match) -> _Test | None:
+def _text_test(query: Match, prefixes: bool) -> _Test | None:
     alternatives = [[query.value]] if query.quoted else [pieces(w) for w in words(query.value)]
     if any(len(parts) > 1 and not any(parts) for parts in alternatives):
         return "exists", None, None
     sequences = [found for parts in alternatives if (found := token_patterns(parts))]
     if not sequences:
         return None
-    return "words", sequences, kql_index.any_of(kql_index.sequence(found) for found in sequences)
+    match = kql_index.any_of(kql_index.sequence(found, prefixes=prefixes) for found in sequences)
+    return "words", sequences, match
 
 
 _COLUMNS: Final = {

@@ -36,9 +36,18 @@ def but_not(expression: str, unwanted: Sequence[str]) -> str:
     return f"({expression} NOT {_join(' OR ', unwanted)})" if unwanted else expression
 
 
-def sequence(patterns: Sequence[TokenPattern]) -> str | None:
-    """The words of a phrase, each of them a word or a pattern of one."""
-    return all_of(_term(pattern) for pattern in patterns)
+def sequence(patterns: Sequence[TokenPattern], *, prefixes: bool = True) -> str | None:
+    """The words of a phrase, each of them a word or a pattern of one.
+
+    Args:
+        prefixes: say of a pattern with which characters it begins; else nothing.
+    """
+    return all_of(_term(pattern) for pattern in patterns if prefixes or len(pattern) == 1)
+
+
+def has_prefix(expression: str) -> bool:
+    """Whether an expression holds the beginning of a word: no word has a star."""
+    return "*" in expression
 
 
 def is_exact(patterns: Sequence[TokenPattern]) -> bool:
@@ -55,10 +64,10 @@ def is_exact(patterns: Sequence[TokenPattern]) -> bool:
     return simple and bool(start) and not hidden and len(start) < _LONGEST_WORD
 
 
-def whole(pieces: Sequence[str]) -> str | None:
+def whole(pieces: Sequence[str], *, prefixes: bool = True) -> str | None:
     """The words of a value that is matched whole, a pattern or a text."""
     if len(pieces) > 1:
-        return sequence(token_patterns(pieces))
+        return sequence(token_patterns(pieces), prefixes=prefixes)
     text = pieces[0]
     number = number_of(text)
     texts = {text}

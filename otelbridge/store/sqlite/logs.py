@@ -11,7 +11,7 @@ from otelbridge.store.protocol import StoredLog, TimeRange
 from otelbridge.store.sqlite.attribute_sets import SetReader, scope_of_row
 from otelbridge.store.sqlite.connections import DamagedRowError
 from otelbridge.store.sqlite.histogram import count_all, count_match
-from otelbridge.store.sqlite.matching import id_range, matching
+from otelbridge.store.sqlite.matching import Matching, id_range, matching, newest_first
 from otelbridge.store.sqlite.rows import LOG_SELECTION, Row, log_record
 
 _VARIABLES = 500
@@ -65,7 +65,17 @@ def _select(
 ) -> list[Row]:
     if ids:
         first, end = max(first, ids[-1]), min(end, ids[0] + 1)
-    found = matching(connection, query, "logs", first, end)
+    rows: list[Row] = []
+    for found in newest_first(connection, query, "logs", first, end):
+        rows += _newest(connection, found, limit - len(rows), ids)
+        if len(rows) >= limit:
+            break
+    return rows
+
+
+def _newest(
+    connection: sqlite3.Connection, found: Matching, limit: int, ids: Sequence[int] | None
+) -> list[Row]:
     among = ""
     if ids:
         # The full-text index would be asked once for each id. Of those that lie together, as those

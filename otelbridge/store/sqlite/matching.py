@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from otelbridge.search.query import Query
 from otelbridge.store.protocol import Signal, TimeRange
-from otelbridge.store.sqlite.kql import compile_query, resource_names
+from otelbridge.store.sqlite.kql import Compiled, compile_query, resource_names
+from otelbridge.store.sqlite.kql_index import has_prefix
 
 # The largest time that can be asked for, and the largest id there can be.
 _END_OF_TIME: Final = 2**63 - 1
+# A compiled query, the signal, and the range of ids that it is asked for.
+_Part: TypeAlias = "tuple[Compiled, Signal, int, int]"
+
+# So many rows are tested in a few milliseconds.
+_FEW: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +55,57 @@ def matching(
 ) -> Matching:
     """Say how to find the rows with ids from ``first`` to before ``end`` that match."""
     if query is None:
-        return Matching(
-            f"{signal} AS r", "r.id >= ? AND r.id < ?", (first, end), "r.id", None, True
-        )
-    compiled = compile_query(
-        query, signal, resource_names=resource_names(connection), ids=(first, end)
-    )
+        return _every_row(signal, first, end)
+    # The question for the last part is right for all of them.
+    compiled, *_ = _parts(connection, query, signal, first, end)[-1]
+    return _rows(compiled, signal, first, end)
+
+
+def newest_first(
+    connection: sqlite3.Connection, query: Query | None, signal: Signal, first: int, end: int
+) -> list[Matching]:
+    """The same in parts that follow one another, the newest first, for who may not need them all.
+
+    The question for a later part may cost more to ask, however few rows are read of its answer.
+    """
+    if query is None:
+        return [_every_row(signal, first, end)]
+    return [_rows(*part) for part in _parts(connection, query, signal, first, end)]
+
+
+def _parts(
+    connection: sqlite3.Connection, query: Query, signal: Signal, first: int, end: int
+) -> list[_Part]:
+    """Divide a range, newest first, by what the index is best asked in each part.
+
+    For the beginning of a word the index merges every word that has it, over all that is stored,
+    whatever the range. So it is asked for whole words only as far as the rows that these propose,
+    which are then tested, are few.
+    """
+    names = resource_names(connection)
+    compiled = compile_query(query, signal, resource_names=names, ids=(first, end))
+    if compiled.match is None or not has_prefix(compiled.match):
+        return [(compiled, signal, first, end)]
+    by_words = compile_query(query, signal, resource_names=names, ids=(first, end), prefixes=False)
+    if by_words.match is None:
+        return [(compiled, signal, first, end)]
+    index = f"{signal}_fts"
+    beyond = connection.execute(
+        f"SELECT rowid FROM {index} WHERE {index} MATCH ? AND rowid >= ? AND rowid < ?"
+        " ORDER BY rowid DESC LIMIT 1 OFFSET ?",
+        (by_words.match, first, end, _FEW),
+    ).fetchone()
+    if beyond is None:
+        return [(by_words, signal, first, end)]
+    place = beyond[0] + 1
+    return [(by_words, signal, place, end), (compiled, signal, first, place)]
+
+
+def _every_row(signal: Signal, first: int, end: int) -> Matching:
+    return Matching(f"{signal} AS r", "r.id >= ? AND r.id < ?", (first, end), "r.id", None, True)
+
+
+def _rows(compiled: Compiled, signal: Signal, first: int, end: int) -> Matching:
     if compiled.match is None:
         return Matching(
             f"{signal} AS r",

@@ -7,6 +7,7 @@ import random
 import tempfile
 from collections import Counter
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from otelbridge import schema
 from otelbridge.search import parse
 from otelbridge.store.protocol import TimeRange
+from otelbridge.store.sqlite import histogram
 from otelbridge.store.sqlite.histogram import step_for
 from tests.store import samples
 from tests.store.checks import assert_consistent
@@ -62,6 +64,46 @@ def test_a_histogram_counts_exactly_the_records_of_its_range(records, start, len
             }
             assert counted == dict(expected)
             assert found.total == sum(expected.values()) == store.count_logs(query, within)
+
+
+@slow
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3600),
+            st.sampled_from([0, 5, 9, 17, 21]),
+            st.sampled_from(["paid", "refused", "paid and refused"]),
+        ),
+        max_size=60,
+    ),
+    st.integers(-600, 3000),
+    st.integers(1, 3600),
+    st.sampled_from([0, 3, 20]),
+)
+def test_a_words_histogram_is_the_same_whether_few_or_many_records_hold_it(
+    records, start, seconds, few
+):
+    within = TimeRange(NOON + start * SECOND, NOON + (start + seconds) * SECOND)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        opened(Path(folder) / "s.db") as store,
+        mock.patch.object(histogram, "_FEW", few),
+    ):
+        store.put(
+            *(log(time=NOON + at * SECOND, severity_number=n, body=text) for at, n, text in records)
+        )
+        for query, wanted in (("paid", {"paid"}), ("paid and refused", {"paid", "refused"})):
+            found = store.log_histogram(parse(query), within, 20)
+            expected: Counter[tuple[int, str]] = Counter(
+                ((NOON + at * SECOND) // found.step * found.step, schema.severity_name(number))
+                for at, number, text in records
+                if within.start <= NOON + at * SECOND < within.end and wanted <= {*text.split()}
+            )
+            counted = {
+                (bar.start, name): count for bar in found.bars for name, count in bar.counts.items()
+            }
+            assert counted == dict(expected)
+            assert found.total == sum(expected.values())
 
 
 def test_bars_follow_one_another_without_gaps(store):

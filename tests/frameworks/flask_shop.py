@@ -128,6 +128,36 @@ def add_routes(app: flask.Flask, note: Note, wait: Callable[[float], None]) -> N
         trace.get_current_span().set_attribute("customer", "alice")
         return "child"
 
+    @app.get("/spans")
+    def spans() -> str:
+        """Does with spans what a program may do with them."""
+        request = trace.get_current_span()
+        request.update_name("spans of a shop")
+        request.set_attributes(
+            {"price": 9.5, "gift": True, "sizes": ["s", "m"], "http.route": "/x"}
+        )
+        request.add_link(request.get_span_context(), {"why": "itself"})
+        client = trace.SpanKind.CLIENT
+        with tracer.start_as_current_span(
+            "pay", kind=client, attributes={"currency": "EUR"}
+        ) as pay:
+            wait(0.1)
+            pay.set_status(trace.StatusCode.OK)
+            pay.set_attribute("currency", "CHF")
+            try:
+                with tracer.start_as_current_span(
+                    "ask the bank", links=[trace.Link(pay.get_span_context())]
+                ):
+                    wait(0.1)
+                    raise LookupError("no money")
+            except LookupError as error:
+                pay.record_exception(error, {"account": 7})
+        pay.set_attribute("late", True)
+        request.set_status(trace.StatusCode.ERROR, "not paid")
+        later = tracer.start_span("send", attributes={"at.once": False, "weight": 0.25})
+        later.end(later.start_time + 5)  # type: ignore[attr-defined]
+        return "spans"
+
     @app.get("/inner")
     def inner() -> Any:
         """Asks the app itself, within the request."""

@@ -6,17 +6,20 @@ instrumenting make of the same requests can be compared as a whole.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import flask
 from opentelemetry import baggage, context, trace
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import (
     DEFAULT_ON,
@@ -26,8 +29,11 @@ from opentelemetry.sdk.trace.sampling import (
 )
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from otelbridge.delivery.lean_span import OwnSpanProcessor
+from otelbridge.delivery.own_tracer import OwnTracerProvider
 from otelbridge.frameworks import flask as ours
 from tests.frameworks.flask_shop import add_routes
+from tests.frameworks.sent_spans import encoded_by_opentelemetry, encoded_by_ours, read_back
 
 EXCLUDED = "OTEL_PYTHON_FLASK_EXCLUDED_URLS"
 
@@ -62,8 +68,14 @@ class Counted(IdGenerator):
         return self.last
 
     def generate_trace_id(self) -> int:
-        self.last += 1
-        return self.last << 64
+        return self.generate_span_id() << 64
+
+    def is_trace_id_random(self) -> bool:
+        return True
+
+    def getrandbits(self, bits: int) -> int:
+        """Stand for what the SDK's default generator draws its ids from."""
+        return self.generate_trace_id() if bits == 128 else self.generate_span_id()
 
 
 @dataclass(frozen=True)
@@ -146,7 +158,7 @@ class Noted(Sampler):
                 name,
                 kind,
                 dict(attributes or {}),
-                list(links or ()),
+                [_link(link) for link in links or ()],
             )
         )
         return self.decides.should_sample(parent_context, trace_id, name, kind, attributes, links)
@@ -165,7 +177,7 @@ class RecordOnly(Sampler):
         return "RecordOnly"
 
 
-class Kept(SpanProcessor):
+class Kept(OwnSpanProcessor):
     """Keeps spans, and what a processor sees when they start and end."""
 
     def __init__(self) -> None:
@@ -194,6 +206,7 @@ class Observed:
     Attributes:
         answers: status, headers and body, or the exception the server got.
         spans: ended ones, in the order of their ends.
+        sent: what is delivered of each.
         metrics: by name.
         asked: what the sampler was asked.
         seen: what the app's functions and a span processor saw as current.
@@ -202,6 +215,7 @@ class Observed:
 
     answers: list[Any]
     spans: list[dict[str, Any]]
+    sent: list[dict[str, Any]]
     metrics: dict[str, Any]
     asked: list[Any]
     seen: list[str]
@@ -220,6 +234,7 @@ def observe(
     outside: Callable[[Any], Any] | None = None,
     prepare: Callable[[flask.Flask], None] = lambda app: None,
     late: bool = False,
+    lean: bool = False,
     meters: Callable[[], Meters] = in_memory,
 ) -> Observed:
     """Make an app, ask it, and gather what was seen.
@@ -235,14 +250,19 @@ def observe(
         outside: a WSGI middleware between the server and the instrumentation.
         prepare: changes the app further.
         late: instrument when the app is complete, not when it is new.
+        lean: trace as our pipeline does: by our tracer provider, whose sampler and generator of ids
+            are not a program's own. So nobody can tell what the sampler is asked.
         meters: makes a meter provider, and what reads it.
     """
     clock.now = 1000.0
     asked: list[Any] = []
-    kept = Kept()
-    tracers = TracerProvider(
-        sampler=Noted(sampler, asked), id_generator=Counted(), shutdown_on_exit=False
-    )
+    kept, ids = Kept(), Counted()
+    if lean:
+        tracers: TracerProvider = OwnTracerProvider(sampler=sampler, shutdown_on_exit=False)
+    else:
+        tracers = TracerProvider(
+            sampler=Noted(sampler, asked), id_generator=ids, shutdown_on_exit=False
+        )
     tracers.add_span_processor(kept)
     provider, read = meters()
     app = flask.Flask("shop", **(options or {}))
@@ -260,11 +280,20 @@ def observe(
         instrument(app, tracers, provider)
     if outside is not None:
         app.wsgi_app = outside(app.wsgi_app)  # type: ignore[method-assign]
-    answers = [_answer(app, ask) for ask in asks]
+    with (
+        patch("otelbridge.delivery.own_tracer.getrandbits", ids.getrandbits),
+        patch(
+            "opentelemetry.sdk.trace.id_generator.random",
+            SimpleNamespace(getrandbits=ids.getrandbits),
+        ),
+    ):
+        answers = [_answer(app, ask) for ask in asks]
+    encoded = encoded_by_opentelemetry if instrument is upstream else encoded_by_ours
     after = trace.get_current_span().get_span_context()
     return Observed(
         answers,
         [_span(span) for span in kept.spans],
+        [read_back(encoded(span)) for span in kept.spans],
         metrics_of(read()),
         asked,
         seen + kept.seen,
@@ -289,8 +318,13 @@ def _span(span: ReadableSpan) -> dict[str, Any]:
     scope, own, parent = span.instrumentation_scope, span.context, span.parent
     assert scope is not None
     assert own is not None
+    told = json.loads(span.to_json())
+    assert told.pop("attributes").keys() == (span.attributes or {}).keys()
+    for event in told["events"]:
+        del event["attributes"]  # which may differ on purpose
     return {
         "name": span.name,
+        "json": told,
         "kind": span.kind,
         "ids": f"{own.trace_id:x}/{own.span_id:x}",
         "flags": int(own.trace_flags),
@@ -300,10 +334,14 @@ def _span(span: ReadableSpan) -> dict[str, Any]:
         "attributes": dict(span.attributes or {}),
         "dropped": span.dropped_attributes,
         "events": [(event.name, dict(event.attributes or {})) for event in span.events],
-        "links": list(span.links),
+        "links": [_link(link) for link in span.links],
         "scope": (scope.name, scope.version, scope.schema_url, dict(scope.attributes or {})),
-        "start": span.start_time if span.name != "child" else None,
+        "times": (span.start_time, span.end_time, [event.timestamp for event in span.events]),
     }
+
+
+def _link(link: Any) -> tuple[Any, ...]:
+    return tuple(link.context), dict(link.attributes or {}), link.dropped_attributes
 
 
 def metrics_of(data: MetricsData | None) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Our Flask hook makes what OpenTelemetry's own Flask instrumentation makes of the same requests.
 
-Spans, metrics, what samplers and span processors are shown, what is current while a request is
-answered, and the answer itself: all of it is compared. Where ours differs on purpose, it says so in
-``DIFFERENCES``.
+Spans and what is sent of them, metrics, what samplers and span processors are shown, what is
+current while a request is answered, and the answer itself: all of it is compared. Ours is asked
+twice: with a tracer provider of the program's own, and with that of our pipeline, whose spans are
+lean. Where ours differs on purpose, it says so in ``DIFFERENCES``.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from opentelemetry.instrumentation.propagators import (
 from opentelemetry.propagate import get_global_textmap, set_global_textmap
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
-from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from otelbridge.delivery.lean_span import LeanSpan, OwnSpanProcessor
 from otelbridge.frameworks.urls import redact_query, redact_url
 from tests.frameworks.flask_twins import (
     EXCLUDED,
@@ -42,6 +43,7 @@ from tests.frameworks.flask_twins import (
     own,
     upstream,
 )
+from tests.frameworks.sent_spans import DESTINATION
 
 MODES = ["http", "http/dup", ""]
 
@@ -62,7 +64,7 @@ CAPTURED = {
 def masked(observed: Observed) -> None:
     """Secrets in a query are masked before a sampler or a span processor gets to see them."""
     for attributes in [
-        *(span["attributes"] for span in observed.spans),
+        *(span["attributes"] for span in (*observed.spans, *observed.sent)),
         *(asked[5] for asked in observed.asked),
     ]:
         for name, mask in (
@@ -77,7 +79,7 @@ def masked(observed: Observed) -> None:
 def told_of_exceptions(observed: Observed) -> None:
     """An exception that Flask passes on to the server has the status that the server answers."""
     raised = [str(answer) for answer in observed.answers if isinstance(answer, str)]
-    for span in observed.spans:
+    for span in (*observed.spans, *observed.sent):
         attributes = span["attributes"]
         codes = {"http.response.status_code", "http.status_code"}
         if raised and span["scope"][0].endswith("flask") and not codes & attributes.keys():
@@ -89,9 +91,9 @@ def told_of_exceptions(observed: Observed) -> None:
 
 def without_its_own_frame(observed: Observed) -> None:
     """A stack trace does not begin with the instrumentation's own frame."""
-    for span in observed.spans:
+    for span in (*observed.spans, *observed.sent):
         for _, attributes in span["events"]:
-            if "exception.stacktrace" in attributes:
+            if span["scope"][0].endswith("flask") and "exception.stacktrace" in attributes:
                 attributes["exception.stacktrace"] = re.sub(
                     r'  File "[^"]*opentelemetry/trace/__init__.py", line \d+, in use_span\n'
                     r"    yield span\n(?: +[~^]+\n)?",
@@ -137,6 +139,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr("opentelemetry.instrumentation.flask.time_ns", clock.nanoseconds)
     monkeypatch.setattr("otelbridge.frameworks.flask_hook.perf_counter", clock.seconds)
     monkeypatch.setattr("otelbridge.frameworks.flask_hook.time_ns", clock.nanoseconds)
+    for place in (
+        "opentelemetry.sdk.trace",
+        "otelbridge.delivery.own_tracer",
+        "otelbridge.delivery.lean_span",
+    ):
+        monkeypatch.setattr(f"{place}.time_ns", clock.nanoseconds)
     return clock
 
 
@@ -156,17 +164,19 @@ def compare(*asks: Ask, clock: Clock, **options: Any) -> tuple[Observed, Observe
     """Ask both apps the same, and hold ours to the other.
 
     Returns:
-        What was observed of OpenTelemetry's instrumentation, and of ours.
+        What was observed of OpenTelemetry's instrumentation, and of ours with our tracer provider.
     """
     oracle = observe(upstream, asks, clock, **options)
-    mine = observe(own, asks, clock, **options)
     expected = as_ours(oracle)
-    assert mine.answers == expected.answers
-    assert mine.spans == expected.spans
-    assert mine.metrics == expected.metrics
-    assert mine.asked == expected.asked
-    assert mine.seen == expected.seen
-    assert mine.current == expected.current == "0/0"
+    for lean in (False, True):
+        mine = observe(own, asks, clock, lean=lean, **options)
+        assert mine.answers == expected.answers
+        assert mine.spans == expected.spans
+        assert mine.sent == expected.sent
+        assert mine.metrics == expected.metrics
+        assert lean or mine.asked == expected.asked
+        assert mine.seen == expected.seen
+        assert mine.current == expected.current == "0/0"
     return oracle, mine
 
 
@@ -224,6 +234,7 @@ CASES = {
     "HEAD of a stream": get("/stream", method="HEAD"),
     "a stream that fails": get("/stream-boom"),
     "a child span": get("/child"),
+    "many spans": get("/spans"),
     "a request within a request": get("/inner"),
     "a view class": get("/view"),
     "a view class's POST": get("/view", method="POST", data=b"x=1"),
@@ -293,6 +304,27 @@ def test_a_request_is_told_as_opentelemetry_tells_it(
     compare(CASES[name], clock=clock)
 
 
+def test_with_our_tracer_provider_spans_are_lean_and_most_are_written_at_once(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_mode("http", monkeypatch)
+    ended: list[Any] = []
+
+    class Listener(OwnSpanProcessor):
+        def on_end(self, span: Any) -> None:
+            ended.append(span)
+
+    def add(app: flask.Flask) -> None:
+        app.extensions["tracers"].add_span_processor(Listener())
+
+    mine = observe(own, [*CASES.values()], clock, lean=True, prepare=add)
+    assert len(ended) == len(mine.spans) > len(CASES)
+    others = {span.name for span in ended if type(span) is not LeanSpan}
+    assert others == {"ask the bank"}  # which begins with a link
+    written = [DESTINATION.write(span) is not None for span in ended]
+    assert len(ended) > sum(written) > 0.8 * len(ended)
+
+
 def test_a_day_of_requests_is_told_and_counted_alike(mode: str, clock: Clock) -> None:
     compare(*CASES.values(), *CASES.values(), clock=clock)
 
@@ -306,11 +338,32 @@ def test_an_exception_that_flask_passes_on_is_on_the_span(
 
 
 @pytest.mark.parametrize(
-    "sampler", [ALWAYS_OFF, RecordOnly()], ids=["not recording", "recording only"]
+    "sampler",
+    [ALWAYS_ON, ALWAYS_OFF, RecordOnly()],
+    ids=["all of them", "not recording", "recording only"],
 )
 def test_samplers_are_obeyed(sampler: Sampler, mode: str, clock: Clock) -> None:
-    paths = ("/child", "/boom", "/missing", "/inner", "/status/503", "/stream")
-    compare(*map(get, paths), get(headers=PARENT), clock=clock, sampler=sampler)
+    paths = ("/child", "/boom", "/missing", "/inner", "/status/503", "/stream", "/spans")
+    traced = (get(headers=PARENT), get("/child", headers=NOT_SAMPLED))
+    compare(*map(get, paths), *traced, clock=clock, sampler=sampler)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "64"},
+        {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "9"},
+        {"OTEL_SPAN_EVENT_COUNT_LIMIT": "1", "OTEL_SPAN_LINK_COUNT_LIMIT": "1"},
+        {"OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT": "1", "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT": "0"},
+    ],
+    ids=lambda limit: next(iter(limit)),
+)
+def test_limits_are_kept(
+    limit: dict[str, str], mode: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in limit.items():
+        monkeypatch.setenv(variable, value)
+    compare(*map(get, ("/orders/7?x=1", "/spans", "/child", "/boom")), clock=clock)
 
 
 def test_headers_are_captured_as_the_variables_say(
@@ -467,10 +520,14 @@ def test_a_span_that_is_current_already_is_the_parent(mode: str, clock: Clock) -
     assert mine.spans[0]["kind"] is trace.SpanKind.INTERNAL
 
 
-def test_an_app_that_is_complete_is_instrumented_like_a_new_one(mode: str, clock: Clock) -> None:
+@pytest.mark.parametrize("lean", [False, True])
+def test_an_app_that_is_complete_is_instrumented_like_a_new_one(
+    mode: str, clock: Clock, lean: bool
+) -> None:
     asks = [*CASES.values()]
     first = as_ours(observe(upstream, asks, clock))
-    late = observe(own, asks, clock, late=True)
+    late = observe(own, asks, clock, late=True, lean=lean)
+    first.asked = [] if lean else first.asked
     assert late == first
 
 
@@ -515,8 +572,11 @@ def test_a_host_that_is_not_trusted_does_not_become_a_servers_error(
     assert span["attributes"]["http.response.status_code"] == int(status[:3])
 
 
-def test_what_a_span_processor_changes_at_the_start_stays_changed(mode: str, clock: Clock) -> None:
-    class Silent(SpanProcessor):
+@pytest.mark.parametrize("lean", [False, True])
+def test_what_a_span_processor_changes_at_the_start_stays_changed(
+    mode: str, clock: Clock, lean: bool
+) -> None:
+    class Silent(OwnSpanProcessor):
         """Hides who asks."""
 
         def on_start(self, span: Any, parent_context: Any = None) -> None:
@@ -526,21 +586,24 @@ def test_what_a_span_processor_changes_at_the_start_stays_changed(mode: str, clo
     def add(app: flask.Flask) -> None:
         app.extensions["tracers"].add_span_processor(Silent())
 
-    oracle, mine = (observe(way, [get()], clock, prepare=add) for way in (upstream, own))
+    oracle = observe(upstream, [get()], clock, prepare=add)
     assert "10.0.0.7" in oracle.spans[0]["attributes"].values()
-    assert "10.0.0.7" not in mine.spans[0]["attributes"].values()
-    assert "hidden" in mine.spans[0]["attributes"].values()
+    mine = observe(own, [get()], clock, prepare=add, lean=lean)
+    for span in (mine.spans[0], mine.sent[0]):
+        assert "10.0.0.7" not in span["attributes"].values()
+        assert "hidden" in span["attributes"].values()
 
 
+@pytest.mark.parametrize("lean", [False, True])
 def test_a_middleware_that_hands_on_a_copy_of_the_request_keeps_its_exemplar(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, lean: bool
 ) -> None:
     use_mode("http", monkeypatch)
 
     def copied(app: Any) -> Any:
         return lambda environ, start: app({**environ}, start)
 
-    mine = observe(own, [get()], clock, inside=copied)
+    mine = observe(own, [get()], clock, inside=copied, lean=lean)
     [point] = mine.metrics["http.server.request.duration"]["points"]
     [exemplar] = point["exemplars"]
     assert f"{exemplar[1]:x}/{exemplar[2]:x}" == mine.spans[0]["ids"]

@@ -137,12 +137,14 @@ def add_routes(app: flask.Flask, note: Note, wait: Callable[[float], None]) -> N
             {"price": 9.5, "gift": True, "sizes": ["s", "m"], "http.route": "/x"}
         )
         request.add_link(request.get_span_context(), {"why": "itself"})
+        attributes = {"currency": "EUR", "fee": 0.25, "at.once": False}
         client = trace.SpanKind.CLIENT
-        with tracer.start_as_current_span(
-            "pay", kind=client, attributes={"currency": "EUR"}
-        ) as pay:
+        with tracer.start_as_current_span("pay", kind=client, attributes=attributes) as pay:
             wait(0.1)
             pay.set_status(trace.StatusCode.OK)
+            for name in ("counted", "packed"):
+                pay.add_event(name, {"items": 2})
+                pay.add_link(request.get_span_context(), {"why": name})
             pay.set_attribute("currency", "CHF")
             try:
                 with tracer.start_as_current_span(
@@ -154,7 +156,8 @@ def add_routes(app: flask.Flask, note: Note, wait: Callable[[float], None]) -> N
                 pay.record_exception(error, {"account": 7})
         pay.set_attribute("late", True)
         request.set_status(trace.StatusCode.ERROR, "not paid")
-        later = tracer.start_span("send", attributes={"at.once": False, "weight": 0.25})
+        later = tracer.start_span("send", attributes={"parcels": 2})
+        later.set_status(trace.StatusCode.ERROR, "not sent")
         later.end(later.start_time + 5)  # type: ignore[attr-defined]
         return "spans"
 

@@ -351,7 +351,6 @@ def test_samplers_are_obeyed(sampler: Sampler, mode: str, clock: Clock) -> None:
 @pytest.mark.parametrize(
     "limit",
     [
-        {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "64"},
         {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "9"},
         {"OTEL_SPAN_EVENT_COUNT_LIMIT": "1", "OTEL_SPAN_LINK_COUNT_LIMIT": "1"},
         {"OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT": "1", "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT": "0"},
@@ -364,6 +363,18 @@ def test_limits_are_kept(
     for variable, value in limit.items():
         monkeypatch.setenv(variable, value)
     compare(*map(get, ("/orders/7?x=1", "/spans", "/child", "/boom")), clock=clock)
+
+
+def test_lean_spans_have_no_more_attributes_than_they_may(
+    mode: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which they have depends on their order, in which the two instrumentations differ."""
+    asks = [get("/orders/7?x=1"), get("/spans"), get("/child"), get("/boom")]
+    for most in ("1", "8"):
+        monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", most)
+        stock, lean = (observe(own, asks, clock, lean=lean) for lean in (False, True))
+        assert (lean.spans, lean.sent) == (stock.spans, stock.sent)
+        assert any(span["dropped"] for span in lean.spans)
 
 
 def test_headers_are_captured_as_the_variables_say(

@@ -116,7 +116,7 @@ class RequestAttributes:
                 attributes["url.query"] = redact_query(value)
         if value := get("REMOTE_HOST") or get("REMOTE_ADDR"):
             attributes["client.address"] = value
-        if (value := get("REMOTE_PORT")) and (port := port_number(value)):
+        if (value := get("REMOTE_PORT")) and (port := port_number(value)) is not None:
             attributes["client.port"] = port
         if value := get("HTTP_USER_AGENT"):
             if type(value) is str and len(value) <= _CACHED_CHARS and not _synthetic_type(value):
@@ -158,7 +158,8 @@ class RequestAttributes:
             attributes["http.url"] = redact_url(http.redact_url(request_uri(environ)))
         address, host = get("REMOTE_ADDR"), get("REMOTE_HOST")
         _put(attributes, "net.peer.ip", address)
-        _put(attributes, "net.peer.port", port_number(get("REMOTE_PORT")))
+        if (port := port_number(get("REMOTE_PORT"))) is not None:
+            attributes["net.peer.port"] = port
         if host != address:
             _put(attributes, "net.peer.name", host)
         _put_user_agent(attributes, "http.user_agent", get("HTTP_USER_AGENT"))

@@ -276,6 +276,7 @@ CASES = {
     "a client's name that is its address": get(environ={"REMOTE_HOST": "10.0.0.7"}),
     "no client": get(environ={"REMOTE_ADDR": "", "REMOTE_PORT": ""}),
     "a client's port that is none": get(environ={"REMOTE_PORT": "unix"}),
+    "a client's port 0": get(environ={"REMOTE_PORT": "0"}),
     "a socket file's client": get(without=("REMOTE_ADDR", "REMOTE_PORT")),
     "a browser": get(headers={"User-Agent": "Mozilla/5.0 (X11)"}),
     "a search engine": get(headers={"User-Agent": "Googlebot/2.1"}),
